@@ -1,0 +1,33 @@
+# referral: build, install and check. `make demo` and `make test` are the two
+# commands of the README; the rest is for who works on the code.
+
+EXTENSION = referral
+EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" referral.control)
+
+# In the order in which data flows; order is meaning.
+CODE = types session config members attribution payments sources reading \
+       proof install api grants
+CODE_SQL = $(CODE:%=sql/code/%.sql)
+MODEL_SQL = $(sort $(wildcard sql/model/*.sql))
+
+DATA_built = sql/referral--$(EXTVERSION).sql
+MODULE_big = referral
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+PG_CFLAGS = -std=gnu11 -DREFERRAL_VERSION='"$(EXTVERSION)"'
+
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --load-extension=referral
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=referral
+EXTRA_CLEAN = sql/referral--*.sql results output_iso regression.diffs regression.out tmp_check
+
+PG_CONFIG ?= pg_config
+ifneq ($(shell command -v $(PG_CONFIG) 2>/dev/null),)
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+endif
+
+$(OBJS): $(wildcard src/*.h)
+
+sql/referral--$(EXTVERSION).sql: $(CODE_SQL) $(MODEL_SQL) scripts/build-sql
+	scripts/build-sql $(CODE_SQL) > $@

@@ -1,0 +1,50 @@
+-- Payments tables of the application that feed referral.payment.
+
+CREATE SEQUENCE referral.source_id_seq;
+CREATE TABLE referral.source (
+    program_id   bigint NOT NULL REFERENCES referral.program,
+    source_id    bigint NOT NULL DEFAULT nextval('referral.source_id_seq'),
+    relation     regclass NOT NULL,
+    user_column        name NOT NULL,
+    amount_column      name NOT NULL,
+    payment_id_column  name NOT NULL,
+    unit_micro   bigint NOT NULL CHECK (unit_micro >= 1),
+    base_column        name,
+    kind_column        name,
+    occurred_at_column name,
+    paid_when_column   name,
+    refunded_column    name,
+    id_prefix    text NOT NULL CHECK (length(id_prefix) <= 100),
+    attached_at  timestamptz NOT NULL DEFAULT now(),
+    attached_by  text NOT NULL DEFAULT current_user,
+    PRIMARY KEY (program_id, source_id),
+    UNIQUE (program_id, relation)
+);
+ALTER SEQUENCE referral.source_id_seq OWNED BY referral.source.source_id;
+COMMENT ON TABLE referral.source IS 'Attached payments tables and what their columns mean';
+
+-- What the long-running procedures have done so far; written per batch.
+CREATE SEQUENCE referral.progress_id_seq;
+CREATE TABLE referral.progress (
+    program_id  bigint NOT NULL,
+    progress_id bigint NOT NULL DEFAULT nextval('referral.progress_id_seq'),
+    task        text NOT NULL,
+    subject     text NOT NULL,
+    done        bigint NOT NULL DEFAULT 0,
+    skipped     bigint NOT NULL DEFAULT 0,
+    total       bigint,
+    position    jsonb,              -- where to go on after an interruption
+    started_at  timestamptz NOT NULL DEFAULT now(),
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    PRIMARY KEY (program_id, progress_id)
+);
+ALTER SEQUENCE referral.progress_id_seq OWNED BY referral.progress.progress_id;
+COMMENT ON TABLE referral.progress IS 'Long work and how far it came';
+
+-- Roles and logins that grant_api() named; install() repeats their grants.
+CREATE TABLE referral.api_grant (
+    part      text NOT NULL CHECK (part IN ('anon', 'member', 'operator', 'login')),
+    role_name name NOT NULL
+);
+COMMENT ON TABLE referral.api_grant IS 'Roles that grant_api() named';
