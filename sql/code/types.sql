@@ -178,3 +178,45 @@ CREATE TYPE referral.tier_change AS (
 COMMENT ON TYPE referral.tier_change IS 'A member''s tier before and after; what set_tier() returns';
 COMMENT ON COLUMN referral.tier_change.old_tier IS 'Effective tier before; 0: the program has no tiers';
 COMMENT ON COLUMN referral.tier_change.new_tier IS 'Effective tier after';
+
+CREATE TYPE referral.code_row AS (
+    code_id     bigint,
+    user_id     text,
+    code        text,
+    kind        text,
+    campaign_id bigint,
+    cap         bigint,
+    used        bigint,
+    created_at  timestamptz,
+    disabled_at timestamptz
+);
+COMMENT ON TYPE referral.code_row IS 'One code of a member; what set_custom_slug() returns';
+COMMENT ON COLUMN referral.code_row.code_id IS 'Number of the code';
+COMMENT ON COLUMN referral.code_row.user_id IS 'Whose code it is';
+COMMENT ON COLUMN referral.code_row.code IS 'The code, in the form in which it was issued';
+COMMENT ON COLUMN referral.code_row.kind IS 'uid: the primary code; custom: a slug; campaign: issued inside a campaign';
+COMMENT ON COLUMN referral.code_row.campaign_id IS 'The campaign; 0: none';
+COMMENT ON COLUMN referral.code_row.cap IS 'Invitees that may qualify by it; NULL: any number';
+COMMENT ON COLUMN referral.code_row.used IS 'Invitees that did qualify by it';
+COMMENT ON COLUMN referral.code_row.created_at IS 'When it was issued';
+COMMENT ON COLUMN referral.code_row.disabled_at IS 'Since when it attributes nobody; NULL: it works';
+
+CREATE TYPE referral.suspension AS (
+    user_id      text,
+    suspended_at timestamptz
+);
+COMMENT ON TYPE referral.suspension IS 'Whether a member is suspended; what suspend() and reinstate() return';
+COMMENT ON COLUMN referral.suspension.user_id IS 'The member';
+COMMENT ON COLUMN referral.suspension.suspended_at IS 'Since when; NULL: he is not';
+
+CREATE TYPE referral.payment_receipt AS (
+    payment_id    text,
+    replayed      boolean,
+    rewards       integer,
+    rewards_micro numeric
+);
+COMMENT ON TYPE referral.payment_receipt IS 'What became of a payment; what record_payment() returns';
+COMMENT ON COLUMN referral.payment_receipt.payment_id IS 'The payment';
+COMMENT ON COLUMN referral.payment_receipt.replayed IS 'True: it was recorded before, and nothing was done now';
+COMMENT ON COLUMN referral.payment_receipt.rewards IS 'Rewards it made, over all levels';
+COMMENT ON COLUMN referral.payment_receipt.rewards_micro IS 'Their sum in micro-units of the program''s currency';
