@@ -24,7 +24,8 @@ WHERE e.extname = 'referral' AND d.deptype <> 'e'
 ORDER BY 1;
 
 -- A second call changes nothing that can be seen.
-CREATE TEMP VIEW visible AS
+CREATE FUNCTION pg_temp.visible() RETURNS TABLE (what text, name text, detail text)
+LANGUAGE sql AS $$
     SELECT 'relation' AS what, c.oid::regclass::text AS name, c.relacl::text AS detail
     FROM pg_class c WHERE c.relnamespace = 'referral'::regnamespace
     UNION ALL
@@ -39,10 +40,11 @@ CREATE TEMP VIEW visible AS
     FROM pg_proc p
     WHERE p.pronamespace IN ('referral'::regnamespace, 'referral_api'::regnamespace)
     UNION ALL
-    SELECT 'step', m.step, m.applied_at::text FROM referral.model_step m;
-CREATE TEMP TABLE before AS SELECT * FROM visible;
+    SELECT 'step', m.step, m.applied_at::text FROM referral.model_step m
+$$;
+CREATE TEMP TABLE before AS SELECT * FROM pg_temp.visible();
 CALL referral.install();
-(TABLE before EXCEPT ALL TABLE visible) UNION ALL (TABLE visible EXCEPT ALL TABLE before);
+(TABLE before EXCEPT ALL SELECT * FROM pg_temp.visible()) UNION ALL (SELECT * FROM pg_temp.visible() EXCEPT ALL TABLE before);
 SELECT count(*) > 50 AS something_was_compared FROM before;
 
 -- Lost and disabled triggers come back.
@@ -51,7 +53,7 @@ SET LOCAL client_min_messages = warning;
 DROP TRIGGER take_in ON referral.payment;
 ALTER TABLE referral.payment DISABLE TRIGGER append_only;
 CALL referral.install();
-(TABLE before EXCEPT ALL TABLE visible) UNION ALL (TABLE visible EXCEPT ALL TABLE before);
+(TABLE before EXCEPT ALL SELECT * FROM pg_temp.visible()) UNION ALL (SELECT * FROM pg_temp.visible() EXCEPT ALL TABLE before);
 ROLLBACK;
 
 -- An older data model, here its first two steps, is brought up to date.
@@ -75,9 +77,9 @@ SELECT model, missing[1] FROM referral.version();
 CALL referral.install();
 SELECT missing FROM referral.version();
 SELECT name FROM referral.program;
-SELECT what, name FROM (TABLE before EXCEPT ALL TABLE visible) lost WHERE what <> 'step'
+SELECT what, name FROM (TABLE before EXCEPT ALL SELECT * FROM pg_temp.visible()) lost WHERE what <> 'step'
 UNION ALL
-SELECT what, name FROM (TABLE visible EXCEPT ALL TABLE before) made WHERE what <> 'step';
+SELECT what, name FROM (SELECT * FROM pg_temp.visible() EXCEPT ALL TABLE before) made WHERE what <> 'step';
 ROLLBACK;
 
 -- Not installed yet.
