@@ -62,6 +62,16 @@ sub picture
 		) p(line) ORDER BY line COLLATE "C"});
 }
 
+sub same
+{
+	my ($got, $expected, $name) = @_;
+	my %got = map { $_ => 1 } split /\n/, $got;
+	my %expected = map { $_ => 1 } split /\n/, $expected;
+	ok($got eq $expected, $name)
+	  or diag join "\n", (map { "lost: $_" } grep { !$got{$_} } sort keys %expected),
+	  map { "made: $_" } grep { !$expected{$_} } sort keys %got;
+}
+
 $node->safe_psql('postgres', q{
 	CREATE DATABASE before;
 	CREATE ROLE web_anon;
@@ -111,10 +121,10 @@ for my $way (
 	my $db = "after_$name";
 	$node->safe_psql('postgres', "CREATE DATABASE $db");
 	$restore->($node->basedir . "/$name.dump");
-	is(picture($db), $before, "$name: everything is as it was");
+	same(picture($db), $before, "$name: everything is as it was");
 	is($node->safe_psql($db, 'SELECT * FROM referral.verify()'), '', "$name: the books are sound");
 	$node->safe_psql($db, 'CALL referral.install()');
-	is(picture($db), $before, "$name: and stays so by install()");
+	same(picture($db), $before, "$name: and stays so by install()");
 
 	my $id = $node->safe_psql($db, q{SELECT max(payment_no) FROM referral.payment});
 	my ($rc, $out, $err) = $node->psql($db, q{
@@ -142,7 +152,7 @@ my $file = $node->basedir . '/dba.dump';
 $node->command_ok([ 'pg_dump', '-f', $file, 'of_dba' ], 'pg_dump of what another superuser made');
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $file, 'of_dba_restored' ],
 	'restored');
-is(picture('of_dba_restored'), picture('of_dba'), 'everything is as it was');
+same(picture('of_dba_restored'), picture('of_dba'), 'everything is as it was');
 
 $node->stop;
 done_testing();
