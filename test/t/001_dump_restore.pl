@@ -56,6 +56,7 @@ sub picture
 			SELECT format('right %s %s', p.oid::regprocedure, a.grantee::regrole)
 			FROM pg_proc p, aclexplode(p.proacl) a
 			WHERE p.pronamespace::regnamespace::text IN ('referral', 'referral_api')
+			  AND a.grantee <> p.proowner   -- functions belong to who creates the extension
 			UNION ALL
 			SELECT format('right %s %s %s', n.nspname, a.grantee::regrole, a.privilege_type)
 			FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname ~ '^referral'
