@@ -193,6 +193,7 @@ BEGIN
                   || coalesce(old_tiers -> program.key, '{}');
         gone := ARRAY(SELECT b.tier::integer FROM jsonb_object_keys(before) b(tier)
                       WHERE NOT tiers ? b.tier);
+        CONTINUE WHEN tiers = before;   -- labels only
 
         IF EXISTS (SELECT FROM jsonb_each_text(tiers) low, jsonb_each_text(tiers) high
                    WHERE low.key::integer < high.key::integer
