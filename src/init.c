@@ -14,6 +14,8 @@
 
 PG_MODULE_MAGIC;
 
+PG_FUNCTION_INFO_V1(referral_library_version);
+
 extern PGDLLEXPORT void _PG_init(void);
 
 void
@@ -24,8 +26,6 @@ _PG_init(void)
 	program_cache_init();
 	counters_init();
 }
-
-PG_FUNCTION_INFO_V1(referral_library_version);
 
 /*
  * REFERRAL_VERSION is the control file's default_version, so that a library
