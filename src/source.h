@@ -61,7 +61,7 @@ typedef enum SourceFate
 } SourceFate;
 
 /* The rows of one statement on their way in. */
-typedef struct Intake
+typedef struct Feed
 {
 	const Source *source;
 	int64		count;			/* payments gathered */
@@ -71,21 +71,21 @@ typedef struct Intake
 	Tuplestorestate *rows;		/* from the second payment on, all of them */
 	TupleDesc	desc;
 	MemoryContext row_context;
-} Intake;
+} Feed;
 
 /* source_map.c */
-extern const Source *rf_source_find(Oid relid, int64 program_id, int64 source_id);
-extern Oid	rf_books_owner(void);
-extern void rf_become(Oid owner, int flags, Oid *was_user, int *was_context);
+extern const Source *source_find(Oid relid, int64 program_id, int64 source_id);
+extern Oid	source_books_owner(void);
+extern void source_become(Oid owner, int flags, Oid *was_user, int *was_context);
 
 /* source_row.c */
-extern SourceFate rf_source_fate(const Source *source, TupleTableSlot *slot);
-extern void rf_source_payment(const Source *source, TupleTableSlot *slot,
+extern SourceFate source_fate(const Source *source, TupleTableSlot *slot);
+extern void source_payment(const Source *source, TupleTableSlot *slot,
 							  Datum *payment, bool *nulls);
 
 /* source_in.c */
-extern void rf_intake_begin(Intake *intake, const Source *source);
-extern void rf_intake_take(Intake *intake, TupleTableSlot *slot);
-extern int64 rf_intake_write(Intake *intake);
+extern void feed_begin(Feed *feed, const Source *source);
+extern void feed_take(Feed *feed, TupleTableSlot *slot);
+extern int64 feed_write(Feed *feed);
 
 #endif

@@ -168,7 +168,7 @@ read_rows(Backfill *backfill, Oid relation, const char *text)
 	int			was_context;
 	int			nest_level = NewGUCNestLevel();
 
-	rf_become(owner_of(relation), SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS,
+	source_become(owner_of(relation), SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS,
 			  &was_user, &was_context);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -193,7 +193,7 @@ referral_source_open(PG_FUNCTION_ARGS)
 	Oid			relation = PG_GETARG_OID(0);
 	char	   *text;
 
-	begin_backfill(rf_source_find(relation, PG_GETARG_INT64(1), PG_GETARG_INT64(2)));
+	begin_backfill(source_find(relation, PG_GETARG_INT64(1), PG_GETARG_INT64(2)));
 	text = read_text(relation, &running->source);
 	describe_rows(running);
 	PG_RETURN_INT64(read_rows(running, relation, text));
@@ -211,7 +211,7 @@ referral_source_next(PG_FUNCTION_ARGS)
 	int64		batch_rows = PG_GETARG_INT64(2);
 	int64		read = 0;
 	int64		taken;
-	Intake		intake;
+	Feed		feed;
 	TupleTableSlot *slot;
 	TupleDesc	desc;
 	Datum		values[3];
@@ -226,21 +226,21 @@ referral_source_next(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	rf_intake_begin(&intake, &running->source);
+	feed_begin(&feed, &running->source);
 	slot = MakeSingleTupleTableSlot(running->desc, &TTSOpsMinimalTuple);
 	while (read < batch_rows && tuplestore_gettupleslot(running->rows, true, false, slot))
 	{
 		CHECK_FOR_INTERRUPTS();
 		read++;
-		rf_intake_take(&intake, slot);
+		feed_take(&feed, slot);
 	}
 	ExecDropSingleTupleTableSlot(slot);
-	taken = rf_intake_write(&intake);
+	taken = feed_write(&feed);
 	if (read == 0)
 		end_backfill();
 
 	values[0] = Int64GetDatum(read);
 	values[1] = Int64GetDatum(taken);
-	values[2] = Int64GetDatum(intake.incomplete);
+	values[2] = Int64GetDatum(feed.incomplete);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

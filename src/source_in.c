@@ -61,56 +61,56 @@ payment_desc(void)
 }
 
 void
-rf_intake_begin(Intake *intake, const Source *source)
+feed_begin(Feed *feed, const Source *source)
 {
-	memset(intake, 0, sizeof(Intake));
-	intake->source = source;
+	memset(feed, 0, sizeof(Feed));
+	feed->source = source;
 }
 
 /* A second payment: from here on they are kept in a tuplestore. */
 static void
-open_rows(Intake *intake)
+open_rows(Feed *feed)
 {
-	intake->desc = payment_desc();
-	intake->rows = tuplestore_begin_heap(false, false, work_mem);
-	tuplestore_putvalues(intake->rows, intake->desc, intake->first, intake->first_null);
-	intake->row_context = AllocSetContextCreate(CurrentMemoryContext, "referral source row",
+	feed->desc = payment_desc();
+	feed->rows = tuplestore_begin_heap(false, false, work_mem);
+	tuplestore_putvalues(feed->rows, feed->desc, feed->first, feed->first_null);
+	feed->row_context = AllocSetContextCreate(CurrentMemoryContext, "referral source row",
 												ALLOCSET_DEFAULT_SIZES);
 }
 
 /* Gathers the payment that slot stands for. */
 static void
-add(Intake *intake, TupleTableSlot *slot)
+add(Feed *feed, TupleTableSlot *slot)
 {
 	Datum		payment[PAYMENT_COLUMNS];
 	bool		nulls[PAYMENT_COLUMNS];
 	MemoryContext was;
 
-	if (intake->count++ == 0)
+	if (feed->count++ == 0)
 	{
-		rf_source_payment(intake->source, slot, intake->first, intake->first_null);
+		source_payment(feed->source, slot, feed->first, feed->first_null);
 		return;
 	}
-	if (intake->rows == NULL)
-		open_rows(intake);
-	was = MemoryContextSwitchTo(intake->row_context);
-	rf_source_payment(intake->source, slot, payment, nulls);
-	tuplestore_putvalues(intake->rows, intake->desc, payment, nulls);
+	if (feed->rows == NULL)
+		open_rows(feed);
+	was = MemoryContextSwitchTo(feed->row_context);
+	source_payment(feed->source, slot, payment, nulls);
+	tuplestore_putvalues(feed->rows, feed->desc, payment, nulls);
 	MemoryContextSwitchTo(was);
-	MemoryContextReset(intake->row_context);
+	MemoryContextReset(feed->row_context);
 }
 
 /* A row as it stands: gathered, counted as incomplete, or left. */
 void
-rf_intake_take(Intake *intake, TupleTableSlot *slot)
+feed_take(Feed *feed, TupleTableSlot *slot)
 {
-	switch (rf_source_fate(intake->source, slot))
+	switch (source_fate(feed->source, slot))
 	{
 		case SOURCE_COUNTS:
-			add(intake, slot);
+			add(feed, slot);
 			break;
 		case SOURCE_INCOMPLETE:
-			intake->incomplete++;
+			feed->incomplete++;
 			break;
 		case SOURCE_UNPAID:
 			break;
@@ -136,33 +136,33 @@ run(SPIPlanPtr *kept, const char *text, int nargs, const Oid *types, Datum *args
 }
 
 static void
-insert_one(Intake *intake)
+insert_one(Feed *feed)
 {
 	const Oid	types[] = {INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID};
-	Datum		args[1 + PAYMENT_COLUMNS] = {Int64GetDatum(intake->source->program_id)};
+	Datum		args[1 + PAYMENT_COLUMNS] = {Int64GetDatum(feed->source->program_id)};
 	char		nulls[1 + PAYMENT_COLUMNS] = {' '};
 
 	for (int i = 0; i < PAYMENT_COLUMNS; i++)
 	{
-		args[i + 1] = intake->first[i];
-		nulls[i + 1] = intake->first_null[i] ? 'n' : ' ';
+		args[i + 1] = feed->first[i];
+		nulls[i + 1] = feed->first_null[i] ? 'n' : ' ';
 	}
 	run(&write_one_plan, write_one, lengthof(types), types, args, nulls);
 }
 
 static void
-insert_many(Intake *intake)
+insert_many(Feed *feed)
 {
 	const Oid	types[] = {INT8OID};
-	Datum		args[] = {Int64GetDatum(intake->source->program_id)};
+	Datum		args[] = {Int64GetDatum(feed->source->program_id)};
 	EphemeralNamedRelationData rows = {
 		.md = {
 			.name = ROWS_NAME,
-			.tupdesc = intake->desc,
+			.tupdesc = feed->desc,
 			.enrtype = ENR_NAMED_TUPLESTORE,
-			.enrtuples = intake->count
+			.enrtuples = feed->count
 		},
-		.reldata = intake->rows
+		.reldata = feed->rows
 	};
 
 	if (SPI_register_relation(&rows) != SPI_OK_REL_REGISTER)
@@ -186,52 +186,52 @@ name_source(void *arg)
  * The texts name nothing that search_path could decide, so it is not pinned.
  */
 int64
-rf_intake_write(Intake *intake)
+feed_write(Feed *feed)
 {
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
 		.callback = name_source,
-		.arg = unconstify(Source *, intake->source)
+		.arg = unconstify(Source *, feed->source)
 	};
 	Oid			was_user;
 	int			was_context;
 	int64		written;
 
-	if (intake->count == 0)
+	if (feed->count == 0)
 		return 0;
 	error_context_stack = &context;
 	SPI_connect();
-	rf_become(rf_books_owner(), 0, &was_user, &was_context);
-	if (intake->count == 1)
-		insert_one(intake);
+	source_become(source_books_owner(), 0, &was_user, &was_context);
+	if (feed->count == 1)
+		insert_one(feed);
 	else
-		insert_many(intake);
+		insert_many(feed);
 	written = SPI_processed;
 	SetUserIdAndSecContext(was_user, was_context);
 	SPI_finish();
 	error_context_stack = context.previous;
-	if (intake->rows != NULL)
+	if (feed->rows != NULL)
 	{
-		tuplestore_end(intake->rows);
-		MemoryContextDelete(intake->row_context);
+		tuplestore_end(feed->rows);
+		MemoryContextDelete(feed->row_context);
 	}
 	return written;
 }
 
 /* A row of its own each time, so that no payment waits for another. */
 static void
-count_skipped(const Intake *intake, int64 known)
+count_skipped(const Feed *feed, int64 known)
 {
 	const Oid	types[] = {INT8OID, INT8OID, INT8OID, INT8OID};
 	Datum		args[] = {
-		Int64GetDatum(intake->source->program_id), Int64GetDatum(intake->source->source_id),
-		Int64GetDatum(intake->incomplete), Int64GetDatum(known)
+		Int64GetDatum(feed->source->program_id), Int64GetDatum(feed->source->source_id),
+		Int64GetDatum(feed->incomplete), Int64GetDatum(known)
 	};
 	Oid			was_user;
 	int			was_context;
 
 	SPI_connect();
-	rf_become(rf_books_owner(), 0, &was_user, &was_context);
+	source_become(source_books_owner(), 0, &was_user, &was_context);
 	run(&write_skipped_plan, write_skipped, lengthof(types), types, args, NULL);
 	SetUserIdAndSecContext(was_user, was_context);
 	SPI_finish();
@@ -243,10 +243,10 @@ count_skipped(const Intake *intake, int64 known)
  * taken in because somebody corrects its address.
  */
 static void
-take_updated(Intake *intake, TupleTableSlot *before, TupleTableSlot *after)
+take_updated(Feed *feed, TupleTableSlot *before, TupleTableSlot *after)
 {
-	if (rf_source_fate(intake->source, after) > rf_source_fate(intake->source, before))
-		rf_intake_take(intake, after);
+	if (source_fate(feed->source, after) > source_fate(feed->source, before))
+		feed_take(feed, after);
 }
 
 static TupleTableSlot *
@@ -259,7 +259,7 @@ read_from_start(Tuplestorestate *rows, Relation relation)
 }
 
 static void
-take_statement(Intake *intake, TriggerData *trigger)
+take_statement(Feed *feed, TriggerData *trigger)
 {
 	bool		update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
 	TupleTableSlot *after = read_from_start(trigger->tg_newtable, trigger->tg_relation);
@@ -270,9 +270,9 @@ take_statement(Intake *intake, TriggerData *trigger)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!update)
-			rf_intake_take(intake, after);
+			feed_take(feed, after);
 		else if (tuplestore_gettupleslot(trigger->tg_oldtable, true, false, before))
-			take_updated(intake, before, after);
+			take_updated(feed, before, after);
 		else
 			elog(ERROR, "transition tables differ in length");
 	}
@@ -282,12 +282,12 @@ take_statement(Intake *intake, TriggerData *trigger)
 }
 
 static void
-take_row(Intake *intake, TriggerData *trigger)
+take_row(Feed *feed, TriggerData *trigger)
 {
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
-		take_updated(intake, trigger->tg_trigslot, trigger->tg_newslot);
+		take_updated(feed, trigger->tg_trigslot, trigger->tg_newslot);
 	else
-		rf_intake_take(intake, trigger->tg_trigslot);
+		feed_take(feed, trigger->tg_trigslot);
 }
 
 static const Source *
@@ -309,7 +309,7 @@ check_call(FunctionCallInfo fcinfo)
 				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				errmsg("function \"%s\" was called with the wrong number of trigger arguments",
 					   "source_in"));
-	source = rf_source_find(RelationGetRelid(trigger->tg_relation),
+	source = source_find(RelationGetRelid(trigger->tg_relation),
 							pg_strtoint64(trigger->tg_trigger->tgargs[0]),
 							pg_strtoint64(trigger->tg_trigger->tgargs[1]));
 	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event) &&
@@ -340,19 +340,19 @@ referral_source_in(PG_FUNCTION_ARGS)
 {
 	const Source *source = check_call(fcinfo);
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	Intake		intake;
+	Feed		feed;
 	int64		known;
 
-	rf_intake_begin(&intake, source);
+	feed_begin(&feed, source);
 	if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
-		take_row(&intake, trigger);
+		take_row(&feed, trigger);
 	else
-		take_statement(&intake, trigger);
-	known = intake.count - rf_intake_write(&intake);
+		take_statement(&feed, trigger);
+	known = feed.count - feed_write(&feed);
 	/* paid, not paid, paid again is no accident; an id inserted twice is one */
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		known = 0;
-	if (intake.incomplete > 0 || known > 0)
-		count_skipped(&intake, known);
+	if (feed.incomplete > 0 || known > 0)
+		count_skipped(&feed, known);
 	return PointerGetDatum(NULL);
 }

@@ -102,7 +102,7 @@ make_cache(void)
  * that writes the application's own table needs none on ours.
  */
 Oid
-rf_books_owner(void)
+source_books_owner(void)
 {
 	Oid			schema = get_namespace_oid("referral", true);
 	Oid			payment = get_relname_relid("payment", schema);
@@ -122,7 +122,7 @@ rf_books_owner(void)
 
 /* Abort of the (sub)transaction undoes this; on success the caller does. */
 void
-rf_become(Oid owner, int flags, Oid *was_user, int *was_context)
+source_become(Oid owner, int flags, Oid *was_user, int *was_context)
 {
 	GetUserIdAndSecContext(was_user, was_context);
 	SetUserIdAndSecContext(owner, *was_context | SECURITY_LOCAL_USERID_CHANGE | flags);
@@ -378,7 +378,7 @@ load(SourceEntry *entry)
 	int			was_context;
 
 	SPI_connect();
-	rf_become(rf_books_owner(), 0, &was_user, &was_context);
+	source_become(source_books_owner(), 0, &was_user, &was_context);
 	/* Arguments of a trigger can be forged: its table must be the one named. */
 	if (!read_registered(entry->key.program_id, entry->key.source_id, &it) ||
 		(it.relation != relid &&
@@ -397,7 +397,7 @@ load(SourceEntry *entry)
  * or a partition of it. Raises 42501 where it is neither.
  */
 const Source *
-rf_source_find(Oid relid, int64 program_id, int64 source_id)
+source_find(Oid relid, int64 program_id, int64 source_id)
 {
 	SourceKey	key;
 	SourceEntry *entry;
@@ -433,6 +433,6 @@ PG_FUNCTION_INFO_V1(referral_source_check);
 Datum
 referral_source_check(PG_FUNCTION_ARGS)
 {
-	rf_source_find(PG_GETARG_OID(0), PG_GETARG_INT64(1), PG_GETARG_INT64(2));
+	source_find(PG_GETARG_OID(0), PG_GETARG_INT64(1), PG_GETARG_INT64(2));
 	PG_RETURN_VOID();
 }

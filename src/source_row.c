@@ -33,7 +33,7 @@ role_value(const Source *source, TupleTableSlot *slot, SourceRole role, bool *is
 }
 
 SourceFate
-rf_source_fate(const Source *source, TupleTableSlot *slot)
+source_fate(const Source *source, TupleTableSlot *slot)
 {
 	const SourceRole needed[] = {SOURCE_USER, SOURCE_AMOUNT, SOURCE_PAYMENT_ID};
 	bool		isnull;
@@ -177,7 +177,7 @@ occurred_at(const Source *source, TupleTableSlot *slot)
  * of referral.payment: id, user, amount, base, kind, occurred_at.
  */
 void
-rf_source_payment(const Source *source, TupleTableSlot *slot, Datum *payment, bool *nulls)
+source_payment(const Source *source, TupleTableSlot *slot, Datum *payment, bool *nulls)
 {
 	const SourceColumn *column = source->column;
 	Datum		value;
