@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -268,12 +269,15 @@ locate_columns(Registered *it)
 		number = get_attnum(it->relation, it->name[i]);
 		if (number == InvalidAttrNumber && same_table && it->number[i] > 0)
 		{
-			char	   *renamed = get_attname(it->relation, it->number[i], true);
+			/* not get_attname(), which knows dropped columns, too */
+			HeapTuple	tuple = SearchSysCacheAttNum(it->relation, it->number[i]);
 
-			if (renamed != NULL)
+			if (HeapTupleIsValid(tuple))
 			{
-				it->name[i] = renamed;
+				it->name[i] = pstrdup(NameStr(((Form_pg_attribute) GETSTRUCT(tuple))->attname));
 				number = it->number[i];
+				moved = true;
+				ReleaseSysCache(tuple);
 			}
 		}
 		if (number <= 0)

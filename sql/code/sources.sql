@@ -258,7 +258,8 @@ $$;
 COMMENT ON FUNCTION referral.restore_triggers() IS
 'Gives attached tables back the triggers that DROP EXTENSION took along; returns for how many. For install(). A table of somebody else gets a warning. The payments in between: CALL referral.backfill().';
 
-CREATE FUNCTION referral.backfill_begin(source regclass, program_id bigint) RETURNS bigint
+CREATE FUNCTION referral.backfill_begin(source regclass, batch_rows bigint, program_id bigint)
+    RETURNS bigint
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -268,6 +269,13 @@ DECLARE
     total bigint;
     new_id bigint;
 BEGIN
+    IF backfill_begin.source IS NULL OR backfill_begin.program_id IS NULL
+       OR backfill_begin.batch_rows < 1 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'invalid argument of backfill',
+            HINT = 'source and program_id are needed, batch_rows is at least 1.';
+    END IF;
     PERFORM referral.source_owned(backfill_begin.source);
     PERFORM referral.source_owned(books);
     IF backfill_begin.source = books THEN
@@ -292,9 +300,9 @@ BEGIN
     RETURN new_id;
 END
 $$;
-COMMENT ON FUNCTION referral.backfill_begin(regclass, bigint) IS
+COMMENT ON FUNCTION referral.backfill_begin(regclass, bigint, bigint) IS
 'First transaction of backfill(): checks, reads, and opens a row of progress, whose id it returns.
-Errors: 42501 not the owner of the table and of the books, 55000 table is not attached, and those of source_open().';
+Errors: 22023 invalid argument, 42501 not the owner of the table and of the books, 55000 table is not attached, and those of source_open().';
 
 -- The next payments that no trigger saw, in the order of the books. One that
 -- the engine refuses cannot be corrected in an append-only table: it is passed
@@ -413,12 +421,13 @@ CREATE PROCEDURE referral.backfill(
     LANGUAGE plpgsql
 AS $$
 DECLARE
+    batch_rows bigint := coalesce(backfill.batch_rows, 10000);
     progress_id bigint;
 BEGIN
-    progress_id := referral.backfill_begin(backfill.source, backfill.program_id);
+    progress_id := referral.backfill_begin(backfill.source, batch_rows, backfill.program_id);
     COMMIT;
-    WHILE referral.backfill_batch(backfill.source, backfill.batch_rows, backfill.program_id,
-                                  progress_id) LOOP
+    WHILE referral.backfill_batch(backfill.source, batch_rows, backfill.program_id, progress_id)
+    LOOP
         COMMIT;
     END LOOP;
 END
@@ -427,4 +436,4 @@ COMMENT ON PROCEDURE referral.backfill(regclass, integer, bigint) IS
 'Takes in the rows that an attached table held before, in the order of occurred_at and payment id, in batches of batch_rows that commit; or, for referral.payment itself, the payments that no trigger saw.
 May be cancelled or killed and called again: known payments are passed over, so that calling it twice adds nothing. Writers go on meanwhile; their rows count by the trigger. Progress: NOTICE, and view stat_progress for other sessions. The table is read and sorted once, which takes temporary disk space for the named columns, and no index.
 A row that the engine refuses ends it with that error, all batches before kept; of referral.payment such a row gets a warning and is passed over.
-Errors: 42501 not the owner of the table and of referral''s tables, 55000 table is not attached, 2D000 inside a transaction block, and those of source_in().';
+Errors: 22023 invalid argument, 42501 not the owner of the table and of referral''s tables, 55000 table is not attached, 2D000 inside a transaction block, and those of source_in().';

@@ -33,7 +33,9 @@ SELECT p.program_id, p.progress_id, p.task, p.subject,
        CASE WHEN p.finished_at IS NOT NULL THEN 'finished'
             WHEN EXISTS (SELECT FROM pg_catalog.pg_stat_activity a
                          WHERE a.pid = p.pid
-                           AND coalesce(a.backend_start, p.started_at) <= p.started_at)
+                           -- null to whoever may not see that session
+                           AND coalesce(a.query_start <= p.started_at AND a.state = 'active',
+                                        true))
             THEN 'running'
             ELSE 'interrupted' END AS state,
        p.done, p.skipped, p.total, p.position,
