@@ -3,6 +3,8 @@
 \pset format unaligned
 SET client_min_messages = warning;
 CALL referral.install();
+BEGIN;
+\set ON_ERROR_ROLLBACK on
 SET timezone = 'America/New_York';
 INSERT INTO referral.program (program_id, name, time_zone) VALUES
     (7101, 'attach', 'Europe/Berlin'), (7102, 'attach too', 'UTC');
@@ -184,12 +186,11 @@ MERGE INTO shop.plain p USING (VALUES (33, 'merged', 1), (34, 'merged', 2)) v(id
 WITH a AS (INSERT INTO shop.plain VALUES (40, 'cte', 1) RETURNING id),
      b AS (INSERT INTO shop.plain SELECT id + 1, 'cte', 2 FROM a RETURNING id)
 INSERT INTO shop.plain SELECT id + 1, 'cte', 3 FROM b;
-BEGIN;
 SAVEPOINT s;
 INSERT INTO shop.plain VALUES (50, 'undone', 1);
 ROLLBACK TO s;
 INSERT INTO shop.plain VALUES (51, 'kept', 1);
-COMMIT;
+RELEASE s;
 INSERT INTO shop.plain SELECT WHERE false;
 UPDATE shop.plain SET cents = 999;
 DELETE FROM shop.plain;
@@ -315,4 +316,4 @@ SELECT state, count(*) FROM referral.stat_source WHERE program_id = 7101 GROUP B
 SELECT count(*) AS detached FROM referral.source s, LATERAL referral.detach(s.relation, s.program_id) d
 WHERE s.program_id IN (7101, 7102) AND d;
 SELECT tgname, tgrelid::regclass FROM pg_trigger WHERE tgfoid = 'referral.source_in'::regproc;
-DROP SCHEMA shop CASCADE;
+ROLLBACK;

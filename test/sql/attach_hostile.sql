@@ -2,6 +2,8 @@
 \pset format unaligned
 SET client_min_messages = warning;
 CALL referral.install();
+BEGIN;
+\set ON_ERROR_ROLLBACK on
 INSERT INTO referral.program (program_id, name) VALUES (7201, 'hostile'), (7202, 'victim');
 SET referral.program_id = 7201;
 CREATE SCHEMA "Odd ""Shop';";
@@ -108,7 +110,7 @@ INSERT INTO mart.parted_1 VALUES (3, 'p', 3);
 SELECT * FROM mart.taken('mp-');
 SELECT mart.error($$ALTER TABLE mart.parted_1 DROP COLUMN cents$$);
 -- a change that is rolled back is forgotten
-BEGIN;
+SAVEPOINT r;
 ALTER TABLE mart.moved RENAME COLUMN customer TO client;
 INSERT INTO mart.moved VALUES (13, 'p', 13, 'n');
 SAVEPOINT s;
@@ -116,7 +118,7 @@ ALTER TABLE mart.moved RENAME COLUMN made TO done;
 INSERT INTO mart.moved VALUES (14, 'p', 14, 'n');
 ROLLBACK TO s;
 INSERT INTO mart.moved VALUES (15, 'p', 15, 'n');
-ROLLBACK;
+ROLLBACK TO r;
 INSERT INTO mart.moved VALUES (16, 'p', 16, 'n');
 SELECT payment_id, amount_micro FROM mart.taken('m-1') WHERE payment_id > 'm-12';
 
@@ -244,12 +246,9 @@ ALTER TABLE mart.trap FORCE ROW LEVEL SECURITY;
 CREATE POLICY hidden ON mart.trap USING (mart.spring() AND id > 1);
 RESET ROLE;
 SELECT referral.attach('mart.trap', 'payer', 'cents', 'id', 10000, id_prefix => 't-') > 0 AS attached;
-CALL referral.backfill('mart.trap');
+SELECT referral.backfill_batch('mart.trap', 10, 7201, referral.backfill_begin('mart.trap', 10, 7201)) AS more;
 SELECT * FROM mart.taken('t-');
 SELECT current_user = session_user AS myself_again;
 
 SELECT count(*) AS detached FROM referral.source s, LATERAL referral.detach(s.relation, s.program_id) d WHERE s.program_id = 7201 AND d;
-SET client_min_messages = error;
-DROP SCHEMA mart, "Odd ""Shop';" CASCADE;
-DROP OWNED BY referral_test_owner, referral_test_clerk, referral_test_thief;
-DROP ROLE referral_test_owner, referral_test_clerk, referral_test_thief;
+ROLLBACK;

@@ -1,6 +1,15 @@
 -- CALL backfill(): what was there before, in its order, by batches that commit.
+-- It commits, so it has a database of its own.
 \pset format unaligned
+\set QUIET 1
 SET client_min_messages = warning;
+SELECT current_database() AS home \gset
+DROP DATABASE IF EXISTS referral_backfill;
+CREATE DATABASE referral_backfill TEMPLATE template0;
+\c referral_backfill
+SET lc_messages = 'C';
+SET client_min_messages = warning;
+CREATE EXTENSION referral;
 CALL referral.install();
 INSERT INTO referral.program (program_id, name, time_zone) VALUES (7301, 'backfill', 'UTC'), (7302, 'backfill too', 'UTC');
 SET referral.program_id = 7301;
@@ -116,5 +125,5 @@ SELECT program_id, payment_id, taken_in FROM referral.payment WHERE program_id I
 
 SET client_min_messages = warning;
 SELECT count(*) AS detached FROM referral.source s, LATERAL referral.detach(s.relation, s.program_id) d WHERE s.program_id IN (7301, 7302) AND d;
-SET client_min_messages = error;
-DROP SCHEMA old CASCADE;
+\c :home
+DROP DATABASE referral_backfill;
