@@ -20,7 +20,7 @@ REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --load-extension=referral
 ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=referral
-EXTRA_CLEAN = sql/referral--*.sql results output_iso regression.diffs regression.out tmp_check
+EXTRA_CLEAN = sql/referral--*.sql results output_iso regression.diffs regression.out
 
 PG_CONFIG ?= pg_config
 ifneq ($(shell command -v $(PG_CONFIG) 2>/dev/null),)
@@ -32,3 +32,12 @@ $(OBJS): $(wildcard src/*.h)
 
 sql/referral--$(EXTVERSION).sql: $(CODE_SQL) $(MODEL_SQL) scripts/build-sql
 	scripts/build-sql $(CODE_SQL) > $@
+
+# Both install what the machine lacks and run servers of their own.
+.PHONY: test demo demo-stop
+test:
+	scripts/test $(SUITE)
+demo:
+	scripts/demo start $(PAYMENTS)
+demo-stop:
+	scripts/demo stop
