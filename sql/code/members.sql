@@ -138,6 +138,14 @@ BEGIN
           FROM referral.member m
          WHERE m.program_id = ensure_member.program_id AND m.user_id = ensure_member.user_id;
         EXIT WHEN FOUND;
+        IF NOT EXISTS (SELECT FROM referral.program p
+                        WHERE p.program_id = ensure_member.program_id) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'foreign_key_violation',
+                MESSAGE = 'unknown_program',
+                DETAIL = 'There is no program with this program_id.',
+                HINT = 'Name one of referral.program.';
+        END IF;
         -- A conflict means that another session was first. It has committed,
         -- or else this would wait for it, so the next look finds him.
         INSERT INTO referral.member AS m (program_id, user_id, tier)
@@ -158,7 +166,7 @@ END
 $$;
 COMMENT ON FUNCTION referral.ensure_member(bigint, text) IS
 'The number of a member, who is made with his account and his primary code if he is unknown.
-Errors: 22023 user_id not of 1 to 200 characters, 23503 unknown program.';
+Errors: 22023 user_id not of 1 to 200 characters, 23503 unknown_program.';
 
 CREATE FUNCTION referral.enroll(user_id text, display_name text DEFAULT NULL,
                                 image_url text DEFAULT NULL,
@@ -183,7 +191,7 @@ COMMENT ON FUNCTION referral.enroll(text, text, text, bigint) IS
 'Makes a user known to the program and returns his primary code; repeating it changes nothing.
 user_id: the application''s opaque key, 1 to 200 characters; display_name: at most 200 characters,
 kept exactly as given; image_url: at most 2000; NULL leaves either as it is.
-Errors: 22023 an argument too long or empty, 23503 unknown program.
+Errors: 22023 an argument too long or empty, 23503 unknown_program.
 Example: SELECT referral.enroll(''u42'', ''Ada'');';
 
 CREATE FUNCTION referral.campaign_code(user_id text, campaign_id bigint DEFAULT NULL,

@@ -41,7 +41,8 @@ SELECT is(pg_temp.outcome(call), answer, left(call, 60)) FROM (VALUES
     ('referral.enroll(''bob'', repeat(''x'', 201))', '22023 invalid display_name'),
     ('referral.enroll(''bob'', NULL, repeat(''x'', 2001))', '22023 invalid image_url'),
     ('referral.enroll(''bob'', program_id => 3) IS NULL',
-     '23503 insert or update on table "member" violates foreign key constraint "member_program_id_fkey"')
+     '23503 unknown_program'),
+    ('referral.enroll(''bob'', program_id => NULL) IS NULL', '23503 unknown_program')
 ) t(call, answer);
 CREATE TEMP TABLE hostile (name text);
 INSERT INTO hostile VALUES ('<script>alert(1)</script>'), (E'=cmd()\r\nX: y'),
