@@ -79,9 +79,8 @@ $node->safe_psql('after', q{
 	INSERT INTO big SELECT i, 'u' || i % 100, i, '2024-01-01'::timestamptz + (i * 7919 % 10007) * interval '1 minute'
 	FROM generate_series(1, 10000) i;
 	SELECT referral.attach('big', 'payer', 'amount', 'id', occurred_at => 'at', id_prefix => 'big-')});
-my ($in, $out, $err) = ("CALL referral.backfill('big', 20);\n", '', '');
-my $run = IPC::Run::start([ 'psql', '-X', '-q', '-d', $node->connstr('after') ],
-	'<', \$in, '>', \$out, '2>', \$err);
+my $run = IPC::Run::start([ 'psql', '-X', '-q', '-d', $node->connstr('after'),
+		'-c', q{CALL referral.backfill('big', 20)} ], '<', '/dev/null', '>&', '/dev/null');
 $node->poll_query_until('after', q{
 	SELECT done > 100 AND state = 'running' FROM referral.stat_progress WHERE subject = 'public.big'})
   or die 'no progress to be seen';
