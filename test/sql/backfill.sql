@@ -1,6 +1,7 @@
 -- CALL backfill(): what was there before, in its order, by batches that commit.
 -- It commits, so it has a database of its own.
 \pset format unaligned
+\set SHOW_CONTEXT never
 \set QUIET 1
 SET client_min_messages = warning;
 SELECT current_database() AS home \gset
