@@ -5,15 +5,16 @@ EXTENSION = referral
 EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" referral.control)
 
 # In the order in which data flows; order is meaning.
-CODE = types session config members attribution payments sources reading \
-       proof install api grants
+CODE = guard types session config members attribution payments sources \
+       reading proof install api grants
 CODE_SQL = $(CODE:%=sql/code/%.sql)
 MODEL_SQL = $(sort $(wildcard sql/model/*.sql))
 
 DATA_built = sql/referral--$(EXTVERSION).sql
 MODULE_big = referral
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
-PG_CFLAGS = -std=gnu11 -DREFERRAL_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS = -std=gnu11
+PG_CPPFLAGS = -DREFERRAL_VERSION='"$(EXTVERSION)"'
 
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --load-extension=referral
