@@ -44,7 +44,7 @@ def blocks():
 def run_blocks():
     found = blocks()
     subprocess.run(["createdb", DATABASE], check=True)
-    script = f"\n\\echo {BETWEEN}\n".join(sql for sql, _ in found)
+    script = "\\set SHOW_CONTEXT never\n" + f"\n\\echo {BETWEEN}\n".join(sql for sql, _ in found)
     answer = subprocess.run(["psql", "-X", "-q", "-d", DATABASE], input=script, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     printed = answer.stdout.split(BETWEEN + "\n")
