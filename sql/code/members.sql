@@ -224,7 +224,7 @@ CREATE FUNCTION referral.set_custom_slug(user_id text, slug text,
 AS $$
 DECLARE
     -- In "C", so that a server with Turkish rules lower-cases I like any other.
-    wanted CONSTANT text := lower(btrim(set_custom_slug.slug, E' \t\n\r\f\v') COLLATE "C");
+    wanted CONSTANT text := lower(btrim(set_custom_slug.slug, E' \t\n\r\f\x0B') COLLATE "C");
     own_member CONSTANT bigint := referral.known_member(set_custom_slug.program_id,
                                                         set_custom_slug.user_id);
     own_code bigint;
