@@ -35,8 +35,8 @@ CREATE TABLE demo.purchase (
     units   integer
 );
 
--- A rule anyone can repeat, by which few people brought very many: half of all
--- were brought by the first eighth. 0 = nobody.
+-- A rule anyone can repeat, by which few people brought very many: an eighth of
+-- all brought two thirds of the rest. 0 = nobody.
 CREATE FUNCTION demo.referrer(n bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     RETURN n * (n * 7919 % 1000) ^ 3 / 1000 ^ 3;
@@ -62,7 +62,8 @@ BEGIN
             p.id,
             CASE WHEN p.by_campaign
                  THEN (SELECT c.code FROM referral.campaign_code(p.referrer, 1) c)
-                 ELSE referral.enroll(p.referrer) END,
+                 ELSE (SELECT c.code FROM referral.code c
+                       WHERE c.program_id = 1 AND c.user_id = p.referrer AND c.kind = 'uid') END,
             at => p.joined_at);
     END LOOP;
 END

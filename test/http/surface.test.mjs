@@ -160,9 +160,10 @@ test('no answer to odd input is a 5xx', async () => {
         FROM pg_proc WHERE pronamespace = 'referral_api'::regnamespace`).join(''));
     const bodies = ['', 'null', '[]', '"x"', '{', '{"a":', '\u0000', '[{}]', '{"":1}', '{"user_id":"a","user_id":"b"}',
                     '['.repeat(20000) + ']'.repeat(20000)];
+    const two = { program_id: 2 };
     let asked = 0;
     for (const { name, args } of functions) {
-        for (const jwt of [undefined, member('odd'), operator()]) {
+        for (const jwt of [undefined, member('odd', two), operator(two)]) {
             for (const body of bodies) {
                 const { status } = await call(name, body, jwt);
                 assert.ok(status < 500, `${name} ${body.slice(0, 40)}: ${status}`);
@@ -173,7 +174,7 @@ test('no answer to odd input is a 5xx', async () => {
             for (const value of odd) {
                 const rest = Object.fromEntries(args.map((each) => [each, 'ada']));
                 for (const body of [{ [arg]: value }, { ...rest, [arg]: value }]) {
-                    const { status, body: answer } = await call(name, body, operator());
+                    const { status, body: answer } = await call(name, body, operator(two));
                     assert.ok(status < 500, `${name} ${JSON.stringify(body).slice(0, 80)}: ${status} ${JSON.stringify(answer)}`);
                     asked += 1;
                 }
