@@ -16,33 +16,61 @@ sub picture
 {
 	my ($db) = @_;
 	my @tables = split /\n/, $node->safe_psql($db, q{
-		SELECT c.oid::regclass FROM pg_class c
-		WHERE c.relnamespace = 'referral'::regnamespace AND c.relkind = 'r' ORDER BY 1::text});
-	my $all = join '', map {
+		SELECT c.oid::regclass::text AS name FROM pg_class c
+		WHERE c.relnamespace = 'referral'::regnamespace AND c.relkind = 'r' ORDER BY name});
+	my $rows = join '', map {
 		"$_:\n" . $node->safe_psql($db, "SELECT t::text FROM $_ t ORDER BY 1") . "\n"
 	} @tables;
-	return $all . $node->safe_psql($db, q{
-		SELECT 'sequence', s.sequencename, s.last_value, s.increment_by, s.cycle
-		FROM pg_sequences s WHERE s.schemaname = 'referral' ORDER BY 2;
-		SELECT 'owned', d.objid::regclass, d.refobjid::regclass, d.refobjsubid FROM pg_depend d
-		JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S' AND d.deptype = 'a' ORDER BY 2::text;
-		SELECT 'trigger', t.tgrelid::regclass, pg_get_triggerdef(t.oid), t.tgenabled
-		FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-		WHERE c.relnamespace = 'referral'::regnamespace AND NOT t.tgisinternal ORDER BY 2::text, 3;
-		SELECT 'index', indexdef FROM pg_indexes WHERE schemaname = 'referral' ORDER BY 2;
-		SELECT 'constraint', conrelid::regclass, conname, pg_get_constraintdef(oid)
-		FROM pg_constraint WHERE connamespace = 'referral'::regnamespace ORDER BY 2::text, 3;
-		SELECT 'right', c.oid::regclass, a.grantee::regrole, a.privilege_type
-		FROM pg_class c, aclexplode(c.relacl) a
-		WHERE c.relnamespace = 'referral'::regnamespace ORDER BY 2::text, 3::text, 4;
-		SELECT 'call', p.oid::regprocedure, a.grantee::regrole
-		FROM pg_proc p, aclexplode(p.proacl) a
-		WHERE p.pronamespace::regnamespace::text IN ('referral', 'referral_api')
-		ORDER BY 2::text, 3::text;
-		SELECT 'schema', n.nspname, a.grantee::regrole, a.privilege_type
-		FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname ~ '^referral' ORDER BY 2, 3::text;
-		SELECT 'comment', c.oid::regclass, obj_description(c.oid, 'pg_class') FROM pg_class c
-		WHERE c.relnamespace = 'referral'::regnamespace ORDER BY 2::text});
+	return $rows . $node->safe_psql($db, q{
+		CREATE TEMP VIEW relation AS
+			SELECT c.*, c.oid::regclass::text AS name FROM pg_class c
+			WHERE c.relnamespace = 'referral'::regnamespace;
+		SELECT line FROM (
+			SELECT format('sequence %s: %s', s.sequencename, s.last_value)
+			FROM pg_sequences s WHERE s.schemaname = 'referral'
+			UNION ALL
+			SELECT format('sequence %s of %s.%s', c.name, d.refobjid::regclass, d.refobjsubid)
+			FROM relation c JOIN pg_depend d ON d.objid = c.oid AND d.deptype = 'a'
+			WHERE c.relkind = 'S'
+			UNION ALL
+			SELECT format('trigger %s %s', t.tgenabled, pg_get_triggerdef(t.oid))
+			FROM pg_trigger t JOIN relation c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
+			UNION ALL
+			SELECT format('index %s', pg_get_indexdef(i.indexrelid))
+			FROM pg_index i JOIN relation c ON c.oid = i.indrelid
+			UNION ALL
+			SELECT format('column %s.%s %s %s', c.name, a.attname, a.attnum, pg_get_expr(d.adbin, c.oid))
+			FROM pg_attribute a JOIN relation c ON c.oid = a.attrelid
+			LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE a.attnum > 0
+			UNION ALL
+			SELECT format('constraint %s %s %s', c.name, n.conname, pg_get_constraintdef(n.oid))
+			FROM pg_constraint n JOIN relation c ON c.oid = n.conrelid
+			UNION ALL
+			SELECT format('options %s %s', c.name, c.reloptions) FROM relation c
+			UNION ALL
+			SELECT format('comment %s %s', c.name, obj_description(c.oid, 'pg_class')) FROM relation c
+			UNION ALL
+			SELECT format('right %s %s %s', c.name, a.grantee::regrole, a.privilege_type)
+			FROM relation c, aclexplode(c.relacl) a
+			UNION ALL
+			SELECT format('right %s %s', p.oid::regprocedure, a.grantee::regrole)
+			FROM pg_proc p, aclexplode(p.proacl) a
+			WHERE p.pronamespace::regnamespace::text IN ('referral', 'referral_api')
+			  AND a.grantee <> p.proowner   -- functions belong to who creates the extension
+			UNION ALL
+			SELECT format('right %s %s %s', n.nspname, a.grantee::regrole, a.privilege_type)
+			FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname ~ '^referral'
+		) p(line) ORDER BY line COLLATE "C"});
+}
+
+sub same
+{
+	my ($got, $expected, $name) = @_;
+	my %got = map { $_ => 1 } split /\n/, $got;
+	my %expected = map { $_ => 1 } split /\n/, $expected;
+	ok($got eq $expected, $name)
+	  or diag join "\n", (map { "lost: $_" } grep { !$got{$_} } sort keys %expected),
+	  map { "made: $_" } grep { !$expected{$_} } sort keys %got;
 }
 
 $node->safe_psql('postgres', q{
@@ -94,10 +122,10 @@ for my $way (
 	my $db = "after_$name";
 	$node->safe_psql('postgres', "CREATE DATABASE $db");
 	$restore->($node->basedir . "/$name.dump");
-	is(picture($db), $before, "$name: everything is as it was");
+	same(picture($db), $before, "$name: everything is as it was");
 	is($node->safe_psql($db, 'SELECT * FROM referral.verify()'), '', "$name: the books are sound");
 	$node->safe_psql($db, 'CALL referral.install()');
-	is(picture($db), $before, "$name: and stays so by install()");
+	same(picture($db), $before, "$name: and stays so by install()");
 
 	my $id = $node->safe_psql($db, q{SELECT max(payment_no) FROM referral.payment});
 	my ($rc, $out, $err) = $node->psql($db, q{
@@ -125,7 +153,7 @@ my $file = $node->basedir . '/dba.dump';
 $node->command_ok([ 'pg_dump', '-f', $file, 'of_dba' ], 'pg_dump of what another superuser made');
 $node->command_ok([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $file, 'of_dba_restored' ],
 	'restored');
-is(picture('of_dba_restored'), picture('of_dba'), 'everything is as it was');
+same(picture('of_dba_restored'), picture('of_dba'), 'everything is as it was');
 
 $node->stop;
 done_testing();

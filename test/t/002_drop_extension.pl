@@ -17,17 +17,17 @@ sub rows { return $node->safe_psql('postgres', $_[0]) }
 sub books
 {
 	return join '', map { "$_:\n" . rows("SELECT t::text FROM $_ t ORDER BY 1") . "\n" }
-	  split /\n/, rows(q{SELECT c.oid::regclass FROM pg_class c
-		WHERE c.relnamespace = 'referral'::regnamespace AND c.relkind = 'r' ORDER BY 1::text});
+	  split /\n/, rows(q{SELECT c.oid::regclass::text AS name FROM pg_class c
+		WHERE c.relnamespace = 'referral'::regnamespace AND c.relkind = 'r' ORDER BY name});
 }
 
 my $triggers = q{
-	SELECT t.tgrelid::regclass, pg_get_triggerdef(t.oid), t.tgenabled
+	SELECT pg_get_triggerdef(t.oid) AS definition, t.tgenabled
 	FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-	WHERE c.relnamespace = 'referral'::regnamespace AND NOT t.tgisinternal ORDER BY 1::text, 2};
+	WHERE c.relnamespace = 'referral'::regnamespace AND NOT t.tgisinternal ORDER BY definition};
 my $rights = q{
-	SELECT p.oid::regprocedure, p.proacl FROM pg_proc p
-	WHERE p.pronamespace::regnamespace::text IN ('referral', 'referral_api') ORDER BY 1::text};
+	SELECT p.oid::regprocedure::text AS signature, p.proacl FROM pg_proc p
+	WHERE p.pronamespace::regnamespace::text IN ('referral', 'referral_api') ORDER BY signature};
 
 rows(q{
 	CREATE ROLE web_anon;
@@ -68,7 +68,6 @@ is(rows('SELECT payment_id FROM referral.payment WHERE NOT taken_in ORDER BY 1')
 	'payments still go in and are marked as not seen');
 is(rows('SELECT count(*) FROM referral.reward'), 1, 'they earn nothing yet');
 
-# A setting that a client made up or that outlived a statement marks nothing.
 rows('CREATE EXTENSION referral');
 rows('CALL referral.install()');
 is(rows($triggers), $made, 'every trigger is back');
