@@ -119,7 +119,7 @@ read_text(Oid relation, Source *source)
 		appendStringInfo(&text, " WHERE t.%s IS %s", name[SOURCE_PAID_WHEN],
 						 column[SOURCE_PAID_WHEN].type == BOOLOID ? "TRUE" : "NOT NULL");
 	before = " ORDER BY";
-	for (int i = 0; i < lengthof(order); i++)
+	for (int i = 0; i < (int) lengthof(order); i++)
 	{
 		if (name[order[i]] == NULL || column[order[i]].type == BOOLOID)
 			continue;

@@ -45,7 +45,7 @@ source_fate(const Source *source, TupleTableSlot *slot)
 		if (isnull || (source->column[SOURCE_PAID_WHEN].type == BOOLOID && !DatumGetBool(paid)))
 			return SOURCE_UNPAID;
 	}
-	for (int i = 0; i < lengthof(needed); i++)
+	for (int i = 0; i < (int) lengthof(needed); i++)
 	{
 		role_value(source, slot, needed[i], &isnull);
 		if (isnull)
@@ -160,7 +160,7 @@ occurred_at(const Source *source, TupleTableSlot *slot)
 {
 	const SourceRole roles[] = {SOURCE_OCCURRED_AT, SOURCE_PAID_WHEN};
 
-	for (int i = 0; i < lengthof(roles); i++)
+	for (int i = 0; i < (int) lengthof(roles); i++)
 	{
 		Oid			type = source->column[roles[i]].type;
 		bool		isnull;

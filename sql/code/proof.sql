@@ -1,512 +1,7 @@
--- The books explain themselves: why a payment earned what it did, and whether
--- they agree with themselves. Nothing here is told by the engine; all of it is
--- worked out again from the rows.
-
-CREATE FUNCTION referral.member_name(program_id bigint, member_id bigint) RETURNS text
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN coalesce((SELECT m.user_id
-                       FROM referral.member AS m
-                      WHERE m.program_id = member_name.program_id
-                        AND m.member_id = member_name.member_id),
-                    '#' || member_name.member_id);
-END
-$$;
-COMMENT ON FUNCTION referral.member_name(bigint, bigint) IS
-'The user_id of a member; # and his number if there is no such member.';
-
-CREATE FUNCTION referral.config_at(
-    program_id bigint,
-    at timestamptz,
-    OUT relation text,
-    OUT config jsonb)
-    RETURNS SETOF record
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN QUERY
-    SELECT stood.relation, stood.config
-      FROM (SELECT 'program' AS relation, to_jsonb(p) AS config, p.valid_from
-              FROM referral.program AS p WHERE p.program_id = config_at.program_id
-            UNION ALL
-            SELECT 'tier', to_jsonb(t), t.valid_from
-              FROM referral.tier AS t WHERE t.program_id = config_at.program_id
-            UNION ALL
-            SELECT 'rate', to_jsonb(r) - '{tier_key,campaign_key}'::text[], r.valid_from
-              FROM referral.rate AS r WHERE r.program_id = config_at.program_id
-            UNION ALL
-            SELECT 'campaign', to_jsonb(c), c.valid_from
-              FROM referral.campaign AS c WHERE c.program_id = config_at.program_id
-            UNION ALL
-            SELECT h.relation,
-                   h.row_before || jsonb_build_object('valid_from', h.valid_from,
-                                                      'valid_to', h.valid_to,
-                                                      'changed_by', h.changed_by),
-                   h.valid_from
-              FROM referral.config_history AS h
-             WHERE h.program_id = config_at.program_id
-               AND h.valid_to > config_at.at) AS stood
-     WHERE stood.valid_from <= config_at.at;
-END
-$$;
-COMMENT ON FUNCTION referral.config_at(bigint, timestamptz) IS
-'Rows of program, tier, rate and campaign as they stood at an instant; those that stand no longer say until when and who changed them.';
-
-CREATE FUNCTION referral.rules_at(
-    program_id bigint,
-    campaign_id bigint,
-    tier integer,
-    level integer,
-    at timestamptz)
-    RETURNS jsonb
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN (SELECT coalesce(jsonb_agg(c.config ORDER BY (c.config ->> 'campaign_id')::bigint DESC,
-                                                        (c.config ->> 'tier')::integer DESC), '[]')
-              FROM referral.config_at(rules_at.program_id, rules_at.at) AS c
-             WHERE c.relation = 'rate'
-               AND (c.config ->> 'level')::integer = rules_at.level
-               AND (c.config ->> 'campaign_id')::bigint IN (0, rules_at.campaign_id)
-               AND (c.config ->> 'tier')::integer IN (0, rules_at.tier));
-END
-$$;
-COMMENT ON FUNCTION referral.rules_at(bigint, bigint, integer, integer, timestamptz) IS
-'The rates that stood for one level at an instant, the most specific first: that one is chosen, alone (CONTRACT 3.4).';
-
-CREATE FUNCTION referral.processed_at(program_id bigint, payment_id text) RETURNS timestamptz
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    paid record;
-    rewarded_at timestamptz;
-    candidate timestamptz;
-    -- No payment came in before its program was there.
-    founded timestamptz := (
-        SELECT least(min(p.valid_from), min(h.valid_from))
-          FROM referral.program AS p
-               LEFT JOIN referral.config_history AS h
-                 ON h.program_id = p.program_id AND h.relation = 'program'
-         WHERE p.program_id = processed_at.program_id);
-BEGIN
-    SELECT p.payment_no, p.occurred_at, a.campaign_id
-      INTO paid
-      FROM referral.payment AS p
-           LEFT JOIN referral.attribution AS a
-             ON a.program_id = p.program_id AND a.user_id = p.user_id
-     WHERE p.program_id = processed_at.program_id
-       AND p.payment_id = processed_at.payment_id;
-    SELECT min(r.created_at)
-      INTO rewarded_at
-      FROM referral.reward AS r
-     WHERE r.program_id = processed_at.program_id
-       AND r.reward_id BETWEEN paid.payment_no * 16 AND paid.payment_no * 16 + 15;
-
-    -- Nothing says when a payment without rewards came in: not before the
-    -- rewards with lower numbers, hardly before it occurred.
-    IF rewarded_at IS NULL THEN
-        RETURN least(statement_timestamp(), greatest(founded, paid.occurred_at, (
-            SELECT r.created_at
-              FROM referral.reward AS r
-             WHERE r.program_id = processed_at.program_id
-               AND r.reward_id < paid.payment_no * 16
-             ORDER BY r.reward_id DESC
-             LIMIT 1)));
-    END IF;
-
-    -- created_at is when the transaction began; rules that were changed before
-    -- the payment in a long one are those that give the frozen rates.
-    FOR candidate IN
-        SELECT greatest(founded, rewarded_at)
-        UNION ALL
-        (SELECT changed.valid_from
-           FROM (SELECT r.valid_from FROM referral.rate AS r
-                  WHERE r.program_id = processed_at.program_id
-                 UNION
-                 SELECT h.valid_from FROM referral.config_history AS h
-                  WHERE h.program_id = processed_at.program_id
-                    AND h.relation = 'rate') AS changed
-          WHERE changed.valid_from > rewarded_at
-          ORDER BY changed.valid_from
-          LIMIT 100)
-    LOOP
-        IF NOT EXISTS (
-            SELECT
-              FROM referral.reward AS r
-                   CROSS JOIN LATERAL (
-                       SELECT referral.rules_at(r.program_id, paid.campaign_id, r.tier, r.level,
-                                                candidate) -> 0 AS chosen OFFSET 0) AS rule
-             WHERE r.program_id = processed_at.program_id
-               AND r.reward_id BETWEEN paid.payment_no * 16 AND paid.payment_no * 16 + 15
-               AND (rule.chosen -> 'rate_bps', rule.chosen -> 'flat_micro')
-                   IS DISTINCT FROM (to_jsonb(r.rate_bps), to_jsonb(r.flat_micro)))
-        THEN
-            RETURN candidate;
-        END IF;
-    END LOOP;
-    RETURN greatest(founded, rewarded_at);
-END
-$$;
-COMMENT ON FUNCTION referral.processed_at(bigint, text) IS
-'When a payment was processed, as near as the books tell: the instant whose rules explain it.';
-
-CREATE FUNCTION referral.explain_tier(
-    program_id bigint,
-    member_id bigint,
-    tier integer,
-    at timestamptz)
-    RETURNS jsonb
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    step jsonb := (SELECT c.config
-                     FROM referral.config_at(explain_tier.program_id, explain_tier.at) AS c
-                    WHERE c.relation = 'tier'
-                      AND (c.config ->> 'tier')::integer = explain_tier.tier);
-    last_set record;
-BEGIN
-    SELECT a.detail, a.actor, a.note, a.created_at
-      INTO last_set
-      FROM referral.member_audit AS a
-     WHERE a.program_id = explain_tier.program_id
-       AND a.member_id = explain_tier.member_id
-       AND a.action = 'set_tier'
-       AND a.created_at <= explain_tier.at
-     ORDER BY a.audit_id DESC
-     LIMIT 1;
-    RETURN jsonb_build_object(
-               'tier', explain_tier.tier,
-               'label', step -> 'label',
-               'min_paid_invitees', step -> 'min_paid_invitees')
-           || CASE
-              WHEN explain_tier.tier = 0 THEN '{"why": "no_tiers"}'::jsonb
-              WHEN (last_set.detail ->> 'pinned')::boolean
-               AND (last_set.detail ->> 'new_tier')::integer = explain_tier.tier
-              THEN jsonb_build_object('why', 'pinned', 'actor', last_set.actor,
-                                      'note', last_set.note, 'since', last_set.created_at)
-              WHEN (step ->> 'min_paid_invitees')::bigint > 0 THEN '{"why": "paid_invitees"}'
-              ELSE '{"why": "lowest"}'
-              END;
-END
-$$;
-COMMENT ON FUNCTION referral.explain_tier(bigint, bigint, integer, timestamptz) IS
-'Why a member stood in a tier at an instant: no_tiers, pinned (by whom, why, since when), paid_invitees, or lowest.';
-
-CREATE FUNCTION referral.was_suspended(program_id bigint, member_id bigint, at timestamptz)
-    RETURNS boolean
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN coalesce(
-        (SELECT a.action = 'suspend'
-           FROM referral.member_audit AS a
-          WHERE a.program_id = was_suspended.program_id
-            AND a.member_id = was_suspended.member_id
-            AND a.action IN ('suspend', 'reinstate')
-            AND a.created_at <= was_suspended.at
-          ORDER BY a.audit_id DESC
-          LIMIT 1),
-        false);
-END
-$$;
-COMMENT ON FUNCTION referral.was_suspended(bigint, bigint, timestamptz) IS
-'Whether a member was suspended at an instant, by the audit.';
-
-CREATE FUNCTION referral.explain_level(
-    program_id bigint,
-    member_id bigint,
-    level integer,
-    campaign_id bigint,
-    base_micro bigint,
-    payment_no bigint,
-    refused text,
-    at timestamptz)
-    RETURNS jsonb
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    frozen referral.reward_row;
-    own_tier integer;
-    rules jsonb;
-    rate_bps integer;
-    flat_micro bigint;
-    amount numeric;
-    suspended boolean := referral.was_suspended($1, $2, explain_level.at);
-BEGIN
-    SELECT r.reward_id, r.tier, r.rate_bps, r.amount_micro, r.created_at, r.available_at
-      INTO frozen.id, frozen.tier, frozen.rate_bps, frozen.amount_micro,
-           frozen.created_at, frozen.available_at
-      FROM referral.reward AS r
-     WHERE r.program_id = explain_level.program_id
-       AND r.reward_id = explain_level.payment_no * 16 + explain_level.level;
-    own_tier := coalesce(frozen.tier, referral.effective_tier($1, $2));
-    rules := referral.rules_at($1, explain_level.campaign_id, own_tier,
-                               explain_level.level, explain_level.at);
-    rate_bps := coalesce((rules -> 0 ->> 'rate_bps')::integer, 0);
-    flat_micro := coalesce((rules -> 0 ->> 'flat_micro')::bigint, 0);
-    amount := div(explain_level.base_micro::numeric * rate_bps, 10000) + flat_micro;
-
-    RETURN jsonb_build_object(
-        'level', explain_level.level,
-        'user_id', referral.member_name($1, $2),
-        'tier', referral.explain_tier($1, $2, own_tier, explain_level.at),
-        'suspended', suspended,
-        'rules', rules,
-        'chosen', rules -> 0,
-        'base_micro', explain_level.base_micro,
-        'arithmetic', CASE WHEN jsonb_array_length(rules) > 0 THEN
-            format('floor(%s x %s / 10000) + %s = floor(%s) + %s = %s',
-                   explain_level.base_micro, rate_bps, flat_micro,
-                   trim_scale(explain_level.base_micro * (rate_bps * 0.0001)), flat_micro, amount) END,
-        'reward', CASE WHEN frozen.id IS NOT NULL THEN
-            jsonb_build_object('id', frozen.id,
-                               'amount_micro', frozen.amount_micro,
-                               'available_at', frozen.available_at,
-                               'created_at', frozen.created_at) END,
-        'reason', CASE
-            WHEN frozen.id IS NOT NULL THEN NULL
-            WHEN suspended THEN 'suspended'
-            WHEN jsonb_array_length(rules) = 0 THEN 'no_rate'
-            WHEN amount = 0 THEN 'amount_zero'
-            WHEN explain_level.refused IS NOT NULL THEN explain_level.refused
-            WHEN rules -> 0 ->> 'max_payments' IS NOT NULL THEN 'max_payments_used'
-        END);
-END
-$$;
-COMMENT ON FUNCTION referral.explain_level(bigint, bigint, integer, bigint, bigint, bigint, text, timestamptz) IS
-'What one payment earned on one level, by which rule and arithmetic; or why not: suspended, no_rate, amount_zero, what the payment as such was refused for (refused), max_payments_used.
-The tier is the reward''s; where there is none, that of today.';
-
-CREATE FUNCTION referral.refused_payment(program_id bigint, payment_id text, stood jsonb)
-    RETURNS text
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN (
-        SELECT CASE
-               WHEN NOT p.taken_in THEN 'not_taken_in'
-               WHEN u.reason IS NOT NULL THEN u.reason
-               WHEN m.member_id IS NULL THEN 'unknown_payer'
-               WHEN a.user_id IS NULL THEN 'not_attributed'
-               WHEN w.payment_id IS NOT NULL THEN 'waiting_for_review'
-               WHEN p.kind = 'deposit' THEN 'deposit'
-               WHEN coalesce(p.base_micro, p.amount_micro) = 0 THEN 'base_zero'
-               WHEN a.decision IN ('rejected', 'capped') THEN a.decision
-               WHEN p.occurred_at < a.attributed_at THEN 'before_attribution'
-               WHEN p.occurred_at >= a.attributed_at
-                    + (refused_payment.stood ->> 'earning_days')::integer * interval '24 hours'
-               THEN 'earning_days_over'
-               WHEN a.qualified_at IS NULL
-                AND p.occurred_at >= a.attributed_at
-                    + (refused_payment.stood ->> 'qualify_days')::integer * interval '24 hours'
-               THEN 'expired'
-               WHEN NOT (refused_payment.stood ->> 'active')::boolean THEN 'program_inactive'
-               END
-          FROM referral.payment AS p
-               LEFT JOIN referral.member AS m
-                 ON m.program_id = p.program_id AND m.user_id = p.user_id
-               LEFT JOIN referral.attribution AS a
-                 ON a.program_id = p.program_id AND a.user_id = p.user_id
-               LEFT JOIN referral.payment_unrewarded AS u
-                 ON u.program_id = p.program_id AND u.payment_id = p.payment_id
-               LEFT JOIN referral.payment_waiting AS w
-                 ON w.program_id = p.program_id AND w.member_id = a.member_id
-                AND w.occurred_at = p.occurred_at AND w.payment_no = p.payment_no
-         WHERE p.program_id = refused_payment.program_id
-           AND p.payment_id = refused_payment.payment_id);
-END
-$$;
-COMMENT ON FUNCTION referral.refused_payment(bigint, text, jsonb) IS
-'Why a payment as such earned nothing; NULL if that depends on its levels.
-stood: the row of program as it stood then.';
-
-CREATE FUNCTION referral.explain_attribution(program_id bigint, user_id text) RETURNS jsonb
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN (SELECT jsonb_build_object(
-                       'attribution_id', a.attribution_id,
-                       'referrer_user_id', referral.member_name(a.program_id, a.referrer_id),
-                       'code', c.code,
-                       'campaign_id', a.campaign_id,
-                       'attributed_at', a.attributed_at,
-                       'qualified_at', a.qualified_at,
-                       'rewarded_at', a.rewarded_at,
-                       'status', referral.attribution_status(a.program_id, a.user_id))
-              FROM referral.attribution AS a
-                   LEFT JOIN referral.code AS c
-                     ON c.program_id = a.program_id AND c.code_id = a.code_id
-             WHERE a.program_id = explain_attribution.program_id
-               AND a.user_id = explain_attribution.user_id);
-END
-$$;
-COMMENT ON FUNCTION referral.explain_attribution(bigint, text) IS
-'Who referred a user, by which code, and what became of it; NULL if nobody did.';
-
-CREATE FUNCTION referral.explain_levels(
-    program_id bigint,
-    payment_id text,
-    stood jsonb,
-    refused text,
-    at timestamptz)
-    RETURNS jsonb
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    paid record;
-    highest integer;
-BEGIN
-    SELECT p.payment_no, coalesce(p.base_micro, p.amount_micro) AS base_micro,
-           a.member_id, a.campaign_id
-      INTO paid
-      FROM referral.payment AS p
-           JOIN referral.attribution AS a
-             ON a.program_id = p.program_id AND a.user_id = p.user_id
-     WHERE p.program_id = explain_levels.program_id
-       AND p.payment_id = explain_levels.payment_id;
-    SELECT max(r.level)
-      INTO highest
-      FROM referral.reward AS r
-     WHERE r.program_id = explain_levels.program_id
-       AND r.reward_id BETWEEN paid.payment_no * 16 AND paid.payment_no * 16 + 15;
-
-    -- Whoever was attributed later than the payment stood on top of its line
-    -- then, unless a reward shows that he did not.
-    RETURN (
-        WITH RECURSIVE line(member_id, level) AS (
-            SELECT paid.member_id, 0
-             WHERE paid.member_id IS NOT NULL
-            UNION ALL
-            SELECT a.referrer_id, line.level + 1
-              FROM line
-                   JOIN referral.member AS m
-                     ON m.program_id = explain_levels.program_id AND m.member_id = line.member_id
-                   JOIN referral.attribution AS a
-                     ON a.program_id = m.program_id AND a.user_id = m.user_id
-             WHERE line.level < (explain_levels.stood ->> 'max_level')::integer
-               AND (a.created_at <= explain_levels.at OR line.level < greatest(highest, 1))
-        )
-        SELECT coalesce(jsonb_agg(
-                   referral.explain_level(explain_levels.program_id, line.member_id, line.level,
-                                          paid.campaign_id, paid.base_micro, paid.payment_no,
-                                          explain_levels.refused, explain_levels.at)
-                   ORDER BY line.level), '[]')
-          FROM line);
-END
-$$;
-COMMENT ON FUNCTION referral.explain_levels(bigint, text, jsonb, text, timestamptz) IS
-'explain_level() of every level of a payment''s line as it stood.';
-
-CREATE FUNCTION referral.explain_payment(
-    payment_id text,
-    program_id bigint DEFAULT referral.current_program())
-    RETURNS jsonb
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    paid record;
-    processed_at timestamptz;
-    stood jsonb;
-    refused text;
-    levels jsonb := '[]';
-BEGIN
-    SELECT p.user_id, p.occurred_at, to_jsonb(p) AS facts,
-           (SELECT min(r.available_at)
-              FROM referral.reward AS r
-             WHERE r.program_id = p.program_id
-               AND r.reward_id BETWEEN p.payment_no * 16 AND p.payment_no * 16 + 15) AS available_at
-      INTO paid
-      FROM referral.payment AS p
-     WHERE p.program_id = explain_payment.program_id
-       AND p.payment_id = explain_payment.payment_id;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-
-    processed_at := referral.processed_at($2, $1);
-    SELECT c.config INTO stood
-      FROM referral.config_at($2, processed_at) AS c
-     WHERE c.relation = 'program';
-
-    IF paid.available_at IS NULL THEN
-        refused := referral.refused_payment($2, $1, stood);
-    END IF;
-    IF refused IS NULL OR refused = 'budget_used_up' THEN
-        levels := referral.explain_levels($2, $1, stood, refused, processed_at);
-    END IF;
-    IF paid.available_at IS NULL AND refused IS NULL THEN
-        refused := CASE WHEN jsonb_path_exists(levels, '$[*] ? (@.reason == null)')
-                        THEN 'processed_too_early' ELSE 'no_level_earned' END;
-    END IF;
-
-    RETURN jsonb_build_object(
-        'payment', paid.facts,
-        'outcome', CASE WHEN refused IS NULL THEN 'rewarded' ELSE 'nothing_earned' END,
-        'reason', refused,
-        'processed_at', processed_at,
-        'processed_at_is_estimate', paid.available_at IS NULL,
-        'attribution', referral.explain_attribution($2, paid.user_id),
-        'program', stood,
-        'hold', jsonb_build_object(
-            'hold_days', stood -> 'hold_days',
-            'time_zone', stood -> 'time_zone',
-            'occurred_at_local', paid.occurred_at AT TIME ZONE (stood ->> 'time_zone'),
-            'available_at_local', paid.available_at AT TIME ZONE (stood ->> 'time_zone'),
-            'available_at', paid.available_at),
-        'levels', levels,
-        'changes', '[]'::jsonb);
-END
-$$;
-COMMENT ON FUNCTION referral.explain_payment(text, bigint) IS
-'Why a payment earned what it did, or nothing: the payment, the attribution, the program and the rates as they stood, which was chosen on each level, base, rounding, hold, later changes.
-payment_id: as the application named it; NULL is returned for an unknown one. Amounts are in micro-units. reason is null, or one of not_taken_in, unknown_payer, not_attributed, waiting_for_review, deposit, base_zero, rejected, capped, before_attribution, earning_days_over, expired, program_inactive, budget_used_up, no_level_earned (each level says why), processed_too_early (before the attribution, or before the rates that would pay it now). processed_at is an estimate where nothing was earned.';
-
-CREATE FUNCTION referral.explain_reward(
-    id bigint,
-    program_id bigint DEFAULT referral.current_program())
-    RETURNS jsonb
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    frozen record;
-    explained jsonb;
-BEGIN
-    SELECT r.payment_id, r.level, to_jsonb(r) AS facts
-      INTO frozen
-      FROM referral.reward AS r
-     WHERE r.program_id = explain_reward.program_id
-       AND r.reward_id = explain_reward.id;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-    explained := referral.explain_payment(frozen.payment_id, $2);
-    RETURN explained - '{levels,outcome,reason,processed_at_is_estimate}'::text[]
-           || jsonb_build_object('reward', frozen.facts)
-           || coalesce((SELECT e.level - '{reward,reason}'::text[]
-                          FROM jsonb_array_elements(explained -> 'levels') AS e(level)
-                         WHERE (e.level ->> 'level')::integer = frozen.level), '{}');
-END
-$$;
-COMMENT ON FUNCTION referral.explain_reward(bigint, bigint) IS
-'Why a reward is what it is: the payment behind it, the beneficiary''s tier and why he had it, the rates that stood and the one chosen, base, rounding, hold, later changes.
-id: of list_rewards; NULL is returned for an unknown one. Amounts are in micro-units.';
-
--- verify() in parts, one per kind of book. Each takes one program, so that its
--- plans are made for that program's size. First the rows that contradict
--- anything are found, then what they contradict is named.
+-- Whether the books agree with themselves. verify() works everything out again
+-- from the rows, in parts, one per kind of book. Each part takes one program,
+-- so that its plans are made for that program's size; first the rows that
+-- contradict anything are found, then what they contradict is named.
 
 CREATE FUNCTION referral.verify_intake(program_id bigint)
     RETURNS SETOF referral.broken_invariant
@@ -516,14 +11,16 @@ CREATE FUNCTION referral.verify_intake(program_id bigint)
 AS $$
 BEGIN
     RETURN QUERY
-    SELECT p.program_id, 'payment_taken_in', format('payment %s', p.payment_id), 1::numeric, 0::numeric,
+    SELECT p.program_id, 'payment_taken_in', format('payment %s', p.payment_id),
+           1::numeric, 0::numeric,
            'No trigger saw it: CALL referral.backfill(''referral.payment'').'
       FROM referral.payment AS p
      WHERE p.program_id = verify_intake.program_id
        AND NOT p.taken_in;
 
     RETURN QUERY
-    SELECT p.program_id, 'payment_number', format('payment number %s', p.payment_no), 1::numeric, count(*)::numeric,
+    SELECT p.program_id, 'payment_number', format('payment number %s', p.payment_no),
+           1::numeric, count(*)::numeric,
            'Payments share a number: the sequence referral.payment_no_seq was set back.'
       FROM referral.payment AS p
      WHERE p.program_id = verify_intake.program_id
@@ -531,8 +28,9 @@ BEGIN
     HAVING count(*) > 1;
 
     RETURN QUERY
-    SELECT w.program_id, 'payment_waiting', format('payment %s', w.payment_id), 0::numeric, 1::numeric,
-           'It waits, but its payer''s attribution is not in review, or it is not the payment it says.'
+    SELECT w.program_id, 'payment_waiting', format('payment %s', w.payment_id),
+           0::numeric, 1::numeric,
+           'It waits, but its payer is not in review, or it is not the payment it says.'
       FROM referral.payment_waiting AS w
            LEFT JOIN referral.payment AS p
              ON p.program_id = w.program_id AND p.payment_id = w.payment_id
@@ -543,8 +41,9 @@ BEGIN
            IS DISTINCT FROM ('review_required', w.member_id, w.payment_no, w.occurred_at);
 
     RETURN QUERY
-    SELECT u.program_id, 'payment_unrewarded', format('payment %s', u.payment_id), 0::numeric, count(r.reward_id)::numeric,
-           'It is marked as having earned nothing, but has rewards, or there is no such payment.'
+    SELECT u.program_id, 'payment_unrewarded', format('payment %s', u.payment_id),
+           0::numeric, count(r.reward_id)::numeric,
+           'It is marked as having earned nothing, but has rewards, or is not there.'
       FROM referral.payment_unrewarded AS u
            LEFT JOIN referral.payment AS p
              ON p.program_id = u.program_id AND p.payment_id = u.payment_id
@@ -619,13 +118,13 @@ BEGIN
                ('reward_id', coalesce(w.right_id, w.reward_id), w.reward_id,
                 'Not its payment''s number * 16 + level: the row was changed past the engine.'),
                ('reward_base', coalesce(w.right_base, w.base_micro), w.base_micro,
-                'Not the base of its payment: the row or the payment was changed past the engine.'),
+                'Not the base of its payment: one of the two was changed past the engine.'),
                ('reward_payer', coalesce(w.right_payer, 0), w.payer_id,
                 'Not the member who paid, or he has no attribution.'),
                ('reward_earned', 1, coalesce(w.is_earned, false)::integer,
-                'Its payment may not earn: a deposit, without a base, before the attribution, or not taken in.'),
+                'Its payment may not earn: deposit, no base, before attribution, or not taken in.'),
                ('reward_hold', 1, coalesce(w.is_held, false)::integer,
-                'available_at does not follow from occurred_at by any hold_days that the program had.')
+                'available_at follows from occurred_at by no hold_days that the program had.')
            ) AS broken(invariant, expected, found, hint)
      WHERE (w.right_amount, w.right_id, w.right_base, w.right_payer, w.is_earned, w.is_held)
            IS DISTINCT FROM (w.amount_micro, w.reward_id, w.base_micro, w.payer_id, true, true)
@@ -683,10 +182,10 @@ BEGIN
            CROSS JOIN LATERAL (VALUES
                ('earning_amount',
                 coalesce(frozen.amount_micro, 0), coalesce(counted.amount_micro, 0),
-                'The balance is not what the rewards say: a counter or a reward was changed past the engine.'),
+                'The balance is not what the rewards say: one was changed past the engine.'),
                ('earning_rewards',
                 coalesce(frozen.rewards, 0), coalesce(counted.rewards, 0),
-                'The counted rewards are not those there are: a counter or a reward was changed past the engine.')
+                'The counted rewards are not those there are.')
            ) AS broken(invariant, expected, found, hint)
      WHERE (coalesce(frozen.amount_micro, 0), coalesce(frozen.rewards, 0))
            <> (coalesce(counted.amount_micro, 0), coalesce(counted.rewards, 0))
@@ -694,7 +193,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.verify_earnings(bigint) IS
-'Part of verify(): balances are what the rewards say, per member, level, day, and pending or available.';
+'Part of verify(): balances are what the rewards say, per member, level, day, and pending or
+available.';
 
 CREATE FUNCTION referral.verify_paid(program_id bigint)
     RETURNS SETOF referral.broken_invariant
@@ -708,8 +208,8 @@ BEGIN
     RETURN QUERY
     WITH booked AS (
         SELECT a.member_id,
-               coalesce(sum(p.amount_micro) FILTER (WHERE p.kind <> 'deposit'), 0) AS volume_micro,
-               coalesce(sum(p.amount_micro) FILTER (WHERE p.kind = 'deposit'), 0) AS deposits_micro,
+               sum(p.amount_micro) FILTER (WHERE p.kind <> 'deposit') AS volume_micro,
+               sum(p.amount_micro) FILTER (WHERE p.kind = 'deposit') AS deposits_micro,
                count(*) FILTER (WHERE p.kind <> 'deposit') AS payments
           FROM referral.payment AS p
                JOIN referral.attribution AS a
@@ -741,7 +241,7 @@ BEGIN
            format('member %s', referral.member_name(verify_paid.program_id, member_id)),
            CASE WHEN bound.found > bound.most THEN bound.most ELSE bound.least END,
            bound.found,
-           'What he paid is outside what his payments allow: a counter or a payment was changed past the engine.'
+           'What he paid is outside what his payments allow.'
       FROM counted
            FULL JOIN booked USING (member_id)
            FULL JOIN rewarded USING (member_id)
@@ -798,7 +298,8 @@ BEGIN
                                       AND a.referrer_id = reached.member_id
                                    OFFSET 0) AS child
     )
-    SELECT verify_tree.program_id, 'tree_forest', format('member %s', a.user_id), 0::numeric, 1::numeric,
+    SELECT verify_tree.program_id, 'tree_forest', format('member %s', a.user_id),
+           0::numeric, 1::numeric,
            'He stands in or under a cycle of referrers.'
       FROM referral.attribution AS a
      WHERE a.program_id = verify_tree.program_id
@@ -847,24 +348,27 @@ BEGIN
          WHERE d.program_id = verify_levels.program_id
          GROUP BY d.member_id, d.level
     ), paid AS (
-        SELECT c.member_id, sum(c.volume_micro) AS volume_micro, sum(c.deposits_micro) AS deposits_micro
+        SELECT c.member_id,
+               sum(c.volume_micro) AS volume_micro,
+               sum(c.deposits_micro) AS deposits_micro
           FROM referral.paid AS c
          WHERE c.program_id = verify_levels.program_id
          GROUP BY c.member_id
     ), due AS (
         SELECT line.above AS member_id, line.level,
-               coalesce(sum(paid.volume_micro) FILTER (WHERE line.in_order AND line.level <= always), 0)
-                   AS least_volume,
+               sum(paid.volume_micro)
+                   FILTER (WHERE line.in_order AND line.level <= always) AS least_volume,
                sum(paid.volume_micro) AS most_volume,
-               coalesce(sum(paid.deposits_micro) FILTER (WHERE line.in_order AND line.level <= always), 0)
-                   AS least_deposits,
+               sum(paid.deposits_micro)
+                   FILTER (WHERE line.in_order AND line.level <= always) AS least_deposits,
                sum(paid.deposits_micro) AS most_deposits
           FROM line
                JOIN paid ON paid.member_id = line.below
          GROUP BY line.above, line.level
     ), credited AS (
         SELECT e.member_id, e.level::integer AS level,
-               sum(e.volume_micro) AS volume_micro, sum(e.deposits_micro) AS deposits_micro
+               sum(e.volume_micro) AS volume_micro,
+               sum(e.deposits_micro) AS deposits_micro
           FROM referral.earning AS e
          WHERE e.program_id = verify_levels.program_id
          GROUP BY e.member_id, e.level
@@ -883,7 +387,7 @@ BEGIN
                   referral.member_name(verify_levels.program_id, member_id), level),
            CASE WHEN bound.found > bound.most THEN bound.most ELSE bound.least END,
            bound.found,
-           'The level''s sum is outside what was paid below allows: a counter was changed past the engine.'
+           'The level''s sum is outside what was paid below him allows.'
       FROM due
            FULL JOIN credited USING (member_id, level)
            CROSS JOIN LATERAL (VALUES
@@ -937,7 +441,8 @@ BEGIN
                 ELSE a.decision IS NOT NULL OR a.qualified_at < a.attributed_at END;
 
     RETURN QUERY
-    SELECT a.program_id, 'attribution_payment', format('member %s', a.user_id), 1::numeric, 0::numeric,
+    SELECT a.program_id, 'attribution_payment', format('member %s', a.user_id),
+           1::numeric, 0::numeric,
            'qualified_at is not the time of any earning payment of his.'
       FROM referral.attribution AS a
      WHERE a.program_id = verify_attributions.program_id
@@ -1016,15 +521,20 @@ BEGIN
                  WHERE u.program_id = verify_caps.program_id) AS c
          GROUP BY c.code_id, c.cap
     )
-    SELECT verify_caps.program_id, broken.invariant, format('code %s', code_id),
+    SELECT verify_caps.program_id, broken.invariant,
+           format('code %s', coalesce((SELECT c.code
+                                         FROM referral.code AS c
+                                        WHERE c.program_id = verify_caps.program_id
+                                          AND c.code_id = used_code.code_id),
+                                      '#' || used_code.code_id)),
            broken.expected, broken.found, broken.hint
       FROM qualified
-           FULL JOIN counted USING (code_id)
+           FULL JOIN counted USING (code_id) AS used_code
            CROSS JOIN LATERAL (VALUES
                ('code_used', coalesce(qualified.used, 0), coalesce(counted.used, 0),
                 'The counted uses are not the attributions by this code that qualified.'),
                ('code_cap', least(counted.cap, counted.used), counted.used,
-                'More uses than the cap: if the cap was lowered since, UPDATE referral.code SET cap to the uses there are.')
+                'More uses than the cap. If it was lowered since, raise it to the uses there are.')
            ) AS broken(invariant, expected, found, hint)
      WHERE broken.expected <> broken.found;
 
@@ -1045,12 +555,14 @@ BEGIN
     ), allowed AS (
         -- A budget that was lowered leaves what was granted before.
         SELECT b.campaign_id,
-               CASE WHEN bool_and(b.budget_micro IS NOT NULL) THEN max(b.budget_micro) END AS budget_micro
+               CASE WHEN bool_and(b.budget_micro IS NOT NULL)
+                    THEN max(b.budget_micro) END AS budget_micro
           FROM (SELECT c.campaign_id, c.budget_micro
                   FROM referral.campaign AS c
                  WHERE c.program_id = verify_caps.program_id
                 UNION ALL
-                SELECT (h.row_before ->> 'campaign_id')::bigint, (h.row_before ->> 'budget_micro')::bigint
+                SELECT (h.row_before ->> 'campaign_id')::bigint,
+                       (h.row_before ->> 'budget_micro')::bigint
                   FROM referral.config_history AS h
                  WHERE h.program_id = verify_caps.program_id
                    AND h.relation = 'campaign') AS b
@@ -1062,16 +574,19 @@ BEGIN
            FULL JOIN counted USING (campaign_id)
            LEFT JOIN allowed USING (campaign_id)
            CROSS JOIN LATERAL (VALUES
-               ('campaign_spent', coalesce(granted.amount_micro, 0), coalesce(counted.amount_micro, 0),
+               ('campaign_spent',
+                coalesce(granted.amount_micro, 0), coalesce(counted.amount_micro, 0),
                 'The counted amount is not the sum of the rewards under this campaign.'),
-               ('campaign_budget', least(allowed.budget_micro, granted.amount_micro), granted.amount_micro,
+               ('campaign_budget',
+                least(allowed.budget_micro, granted.amount_micro), granted.amount_micro,
                 'More was granted than the budget ever was.')
            ) AS broken(invariant, expected, found, hint)
      WHERE broken.expected <> broken.found;
 END
 $$;
 COMMENT ON FUNCTION referral.verify_caps(bigint) IS
-'Part of verify(): paid invitees, uses of codes and spent budgets are what attributions and rewards say, and within their bounds.';
+'Part of verify(): paid invitees, uses of codes and spent budgets are what attributions and rewards
+say, and within their bounds.';
 
 CREATE FUNCTION referral.verify(program_id bigint DEFAULT NULL)
     RETURNS SETOF referral.broken_invariant
@@ -1105,5 +620,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.verify(bigint) IS
-'Checks the books against themselves: one row per broken invariant, none when all is sound; docs/verify.md lists the invariants.
-program_id: NULL for every program. expected and found are counts, numbers of rows, or micro-units. Reads all the books of a program: seconds per million rewards. Writes nothing and waits for nobody.';
+'Checks the books against themselves: one row per broken invariant, none when all is sound;
+docs/verify.md lists the invariants.
+program_id: NULL for every program. expected and found are counts, numbers of rows, or micro-units.
+Reads all the books of a program: seconds per million rewards. Writes nothing and waits for
+nobody.';

@@ -1,28 +1,28 @@
 -- Payments tables of the application: attached, they feed referral.payment.
 
 CREATE FUNCTION referral.source_in() RETURNS trigger
-    LANGUAGE c AS 'MODULE_PATHNAME', 'referral_source_in';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'referral_source_in';
 COMMENT ON FUNCTION referral.source_in() IS
 'Trigger that attach() puts on a table: its rows become payments, in the same transaction. Works only on the table that its arguments (program_id, source_id) were registered for.
 Errors: 42501 table is not attached, 42703 a named column is gone, 42804 it has an unsuitable type, 22003 an amount does not fit, and those of payment_after().';
 
 CREATE FUNCTION referral.source_check(source regclass, program_id bigint, source_id bigint)
     RETURNS void
-    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'referral_source_check';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'referral_source_check';
 COMMENT ON FUNCTION referral.source_check(regclass, bigint, bigint) IS
 'Finds the columns of an attached table as the trigger would, and records their numbers. For attach().
 Errors: 42501, 42703, 42804 as source_in().';
 
 CREATE FUNCTION referral.source_open(source regclass, program_id bigint, source_id bigint)
     RETURNS bigint
-    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'referral_source_open';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'referral_source_open';
 COMMENT ON FUNCTION referral.source_open(regclass, bigint, bigint) IS
 'Reads an attached table as its owner, in the order of occurrence, and keeps the rows for source_next() until they are used up or a transaction of this session fails; returns how many. For backfill().
 Errors: as source_check().';
 
 CREATE FUNCTION referral.source_next(program_id bigint, source_id bigint, batch_rows bigint,
                                      OUT rows_read bigint, OUT taken bigint, OUT incomplete bigint)
-    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'referral_source_next';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'referral_source_next';
 COMMENT ON FUNCTION referral.source_next(bigint, bigint, bigint) IS
 'Writes the next batch_rows rows that source_open() read to referral.payment: rows read, new payments, rows passed over for a null. rows_read = 0 is the end. For backfill().
 Errors: 55000 nothing is open, 22003 an amount does not fit, and those of payment_after().';
@@ -60,7 +60,7 @@ COMMENT ON FUNCTION referral.source_owned(regclass) IS
 CREATE FUNCTION referral.source_triggers(source regclass, program_id bigint, source_id bigint,
                                          updates boolean)
     RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -105,7 +105,7 @@ CREATE FUNCTION referral.attach(
     id_prefix    text DEFAULT '',
     program_id   bigint DEFAULT referral.current_program())
     RETURNS bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -180,14 +180,14 @@ $$;
 COMMENT ON FUNCTION referral.attach(regclass, name, name, name, bigint, name, name, name, name, name, text, bigint) IS
 'Has a payments table of the application feed referral.payment from now on; returns the number of the source. For rows already there: CALL referral.backfill().
 Columns are named as they are stored, without quotes. user_id, payment_id: text, varchar, char, uuid, smallint, integer, bigint. amount, base: smallint, integer, bigint, numeric; times unit_micro (micro-units in one unit of the amount: 10000 for cents), floored. kind: text, varchar, char, enum. occurred_at: timestamptz, or timestamp or date in the program''s zone; without it or null: the time in paid_when, else now. paid_when: boolean or a time; a row counts when it is first true or not null, by INSERT or UPDATE. id_prefix goes before each payment id. A row whose user, amount or payment id is null is skipped and counted (view stat_source). Renamed columns are followed.
-A partitioned table is served row by row, with the partitions it gets later; a plain table by statement.
+A plain table is served by statement; a partitioned one row by row, with the partitions it gets later. A plain table that becomes a partition must be attached anew (stat_source tells). Of tables that inherit, each counts the rows written to it.
 Errors: 42501 not the owner, 42809 no table, 42703 no such column, 42804 unsuitable type, 42710 already attached, 22023 invalid argument, 23503 unknown_program, 0A000 refunded.';
 
 CREATE FUNCTION referral.detach(
     source     regclass,
     program_id bigint DEFAULT referral.current_program())
     RETURNS boolean
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -222,7 +222,7 @@ COMMENT ON FUNCTION referral.detach(regclass, bigint) IS
 Errors: 42501 not the owner.';
 
 CREATE FUNCTION referral.restore_triggers() RETURNS bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -260,7 +260,7 @@ COMMENT ON FUNCTION referral.restore_triggers() IS
 
 CREATE FUNCTION referral.backfill_begin(source regclass, batch_rows bigint, program_id bigint)
     RETURNS bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -310,7 +310,7 @@ Errors: 22023 invalid argument, 42501 not the owner of the table and of the book
 CREATE FUNCTION referral.backfill_payments(program_id bigint, batch_rows bigint, after jsonb,
                                            OUT rows_read bigint, OUT taken bigint,
                                            OUT refused bigint, OUT "position" jsonb)
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -360,7 +360,7 @@ COMMENT ON FUNCTION referral.backfill_payments(bigint, bigint, jsonb) IS
 CREATE FUNCTION referral.backfill_batch(source regclass, batch_rows bigint, program_id bigint,
                                         progress_id bigint)
     RETURNS boolean
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

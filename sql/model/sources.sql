@@ -7,12 +7,17 @@ SELECT s.program_id, s.source_id, s.relation,
        CASE WHEN c.oid IS NULL THEN 'table is gone'
             WHEN t.enabled IS NULL THEN 'no trigger'
             WHEN NOT t.enabled THEN 'trigger disabled'
+            -- rows that come through its parent pass by a statement trigger
+            WHEN t.by_statement AND (c.relispartition OR EXISTS (
+                     SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid))
+            THEN 'became a partition'
             ELSE 'attached' END AS state,
        k.incomplete, k.known
 FROM referral.source s
 LEFT JOIN pg_catalog.pg_class c ON c.oid = s.relation
 CROSS JOIN LATERAL (
-    SELECT pg_catalog.bool_and(g.tgenabled IN ('O', 'A')) AS enabled
+    SELECT pg_catalog.bool_and(g.tgenabled IN ('O', 'A')) AS enabled,
+           pg_catalog.bool_or(g.tgtype & 1 = 0) AS by_statement
     FROM pg_catalog.pg_trigger g
     JOIN pg_catalog.pg_proc f ON f.oid = g.tgfoid
     WHERE g.tgrelid = s.relation AND f.proname = 'source_in'
@@ -26,7 +31,7 @@ CROSS JOIN LATERAL (
     FROM referral.source_skipped x
     WHERE x.program_id = s.program_id AND x.source_id = s.source_id) k;
 COMMENT ON VIEW referral.stat_source IS
-'Attached tables: whether their triggers are in place, and how many rows made no payment because a user, amount or payment id was null (incomplete) or the id was there already (known).';
+'Attached tables: whether their triggers are in place (state is ''attached''; what else it says calls for detach() and attach(), or for the trigger to be enabled), and how many rows made no payment because a user, amount or payment id was null (incomplete) or the id was there already (known).';
 
 CREATE OR REPLACE VIEW referral.stat_progress AS
 SELECT p.program_id, p.progress_id, p.task, p.subject,

@@ -291,6 +291,18 @@ INSERT INTO shop.base VALUES (1, 'p', 1);
 INSERT INTO shop.child VALUES (2, 'p', 2);
 SELECT payment_id FROM shop.taken('h');
 
+-- a plain table that becomes a partition is told of, and set right by attaching anew
+CREATE TABLE shop.year (id integer, payer text, cents integer, y integer);
+SELECT referral.attach('shop.year', 'payer', 'cents', 'id', id_prefix => 'y-') > 0 AS attached;
+CREATE TABLE shop.years (LIKE shop.year) PARTITION BY LIST (y);
+ALTER TABLE shop.years ATTACH PARTITION shop.year FOR VALUES IN (2024);
+SELECT state FROM referral.stat_source WHERE relation = 'shop.year'::regclass;
+SELECT referral.detach('shop.year'), referral.attach('shop.year', 'payer', 'cents', 'id', id_prefix => 'y-') > 0 AS attached;
+SELECT state FROM referral.stat_source WHERE relation = 'shop.year'::regclass;
+INSERT INTO shop.years VALUES (1, 'p', 1, 2024);
+INSERT INTO shop.year VALUES (2, 'p', 2, 2024);
+SELECT payment_id FROM shop.taken('y-');
+
 -- 10. Bulk reaches the books as one statement.
 CREATE TABLE shop.bulk (id integer, payer text, cents bigint);
 SELECT referral.attach('shop.bulk', 'payer', 'cents', 'id', 1, id_prefix => 'bulk-') > 0 AS attached;
