@@ -9,7 +9,7 @@ from collections import Counter
 class Books:
     """The answers about one program at one instant."""
 
-    def __init__(self, program, now):
+    def __init__(self, program, now=None):
         self.program, self.now = program, now
         self.rewards = {user: [] for user in program.members}
         for reward in program.rewards:

@@ -93,7 +93,7 @@ class Program:
         self.codes = {}         # lower-cased text -> Code
         self.members = {}
         self.attributions = {}
-        self.clicks = {}        # click_id -> (lower-cased code, clicked_at)
+        self.clicks = {}        # click_id -> clicked_at
         self.payments = {}      # payment_id -> Payment, in processing order
         self.rewards = []       # in processing order
         self.unrewarded = {}    # payment_id -> why an earning payment got nothing
@@ -158,13 +158,12 @@ class Program:
 
     def set_slug(self, user, slug):
         slug = slug.strip().lower()
-        taken = self.codes.get(slug)
-        if taken and (taken.owner, taken.disabled) != (user, False):
+        code = self.codes.setdefault(slug, Code(slug, user, "custom"))
+        if (code.owner, code.kind) != (user, "custom"):
             raise Refused("23505")
-        if not taken:
-            self.remove_slug(user)
-            self.codes[slug] = Code(slug, user, "custom")
-            self.members[user].slug = slug
+        self.remove_slug(user)
+        code.disabled = False       # what he once had he may take back
+        self.members[user].slug = slug
 
     def remove_slug(self, user):
         member = self.members[user]
@@ -197,8 +196,8 @@ class Program:
         if not self.active or campaign and not campaign.starts_at <= at < campaign.ends_at:
             return "campaign_inactive"
         if click is not None:
-            of, clicked_at = self.clicks.get(click, (None, None))
-            if of != text.lower() or not clicked_at <= at < clicked_at + self.attribution_days * DAY:
+            clicked_at = self.clicks.get(click)
+            if not clicked_at or not clicked_at <= at < clicked_at + self.attribution_days * DAY:
                 return "click_expired"
         if code.cap is not None and code.used >= code.cap:
             return "cap_reached"
@@ -239,8 +238,10 @@ class Program:
             raise Refused("22023")
         member = self.members[user]
         old = self.tier(member)
-        member.pinned = tier is not None
-        member.tier = min(self.tiers, default=0) if tier is None else tier
+        if tier is not None:
+            member.tier, member.pinned = tier, True
+        elif member.pinned:         # the rules alone decide, and may lower it
+            member.tier, member.pinned = 0, False
         return old, self.tier(member)
 
     # --- what one payment does (contract section 3) --------------------------

@@ -217,7 +217,7 @@ class Attributions(Case):
         p.add_code("old", "c", "campaign", 1)
         p.add_code("full", "c", "custom", cap=0)
         p.set_slug("b", " My-Slug ")
-        p.clicks["k"] = "code-c", START
+        p.clicks["k"] = START
         for user, code, at, click, reason in (
                 ("z", "none", START, None, "unknown_code"),
                 ("c", "CODE-C", START, None, "self_referral"),
