@@ -1,4 +1,5 @@
 -- Members, their codes and who referred whom.
+-- Outside ids are opaque: COLLATE "C" compares bytes, fast and the same on every machine.
 
 CREATE SEQUENCE referral.member_id_seq;
 CREATE TABLE referral.member (
@@ -8,7 +9,7 @@ CREATE TABLE referral.member (
     tier         integer NOT NULL DEFAULT 0,
     tier_pinned  boolean NOT NULL DEFAULT false,
     suspended_at timestamptz,
-    user_id      text NOT NULL CHECK (length(user_id) BETWEEN 1 AND 200),
+    user_id      text COLLATE "C" NOT NULL CHECK (length(user_id) BETWEEN 1 AND 200),
     display_name text CHECK (length(display_name) <= 200),
     image_url    text CHECK (length(image_url) <= 2000),
     created_at   timestamptz NOT NULL DEFAULT now(),
@@ -32,7 +33,7 @@ CREATE SEQUENCE referral.code_id_seq;
 CREATE TABLE referral.code (
     program_id  bigint NOT NULL,
     code_id     bigint NOT NULL DEFAULT nextval('referral.code_id_seq'),
-    user_id     text NOT NULL,
+    user_id     text COLLATE "C" NOT NULL,
     code        text NOT NULL CHECK (code ~ '^[A-Za-z0-9_-]{1,64}$'),
     kind        text NOT NULL DEFAULT 'uid' CHECK (kind IN ('uid', 'custom', 'campaign')),
     campaign_id bigint NOT NULL DEFAULT 0 CHECK (campaign_id >= 0),
@@ -57,7 +58,7 @@ COMMENT ON TABLE referral.code IS 'What a member shares';
 
 CREATE TABLE referral.click (
     program_id bigint NOT NULL,
-    click_id   text NOT NULL CHECK (length(click_id) BETWEEN 1 AND 200),
+    click_id   text COLLATE "C" NOT NULL CHECK (length(click_id) BETWEEN 1 AND 200),
     code_id    bigint NOT NULL,
     clicked_at timestamptz NOT NULL DEFAULT now() CHECK (isfinite(clicked_at)),
     PRIMARY KEY (program_id, click_id),
@@ -79,8 +80,8 @@ CREATE TABLE referral.attribution (
     qualified_at   timestamptz,     -- occurred_at of the first earning payment
     rewarded_at    timestamptz,     -- occurred_at of the first payment that made a reward
     decision       text CHECK (decision IN ('review_required', 'rejected', 'capped')),
-    user_id        text NOT NULL,
-    click_id       text,
+    user_id        text COLLATE "C" NOT NULL,
+    click_id       text COLLATE "C",
     created_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (program_id, user_id),
     CONSTRAINT attribution_id_key UNIQUE (program_id, attribution_id),

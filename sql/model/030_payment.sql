@@ -6,13 +6,14 @@
 CREATE SEQUENCE referral.payment_no_seq;
 CREATE TABLE referral.payment (
     program_id   bigint NOT NULL,
-    payment_id   text NOT NULL CHECK (length(payment_id) BETWEEN 1 AND 200),
-    user_id      text NOT NULL CHECK (length(user_id) BETWEEN 1 AND 200),
+    payment_id   text COLLATE "C" NOT NULL CHECK (length(payment_id) BETWEEN 1 AND 200),
+    user_id      text COLLATE "C" NOT NULL CHECK (length(user_id) BETWEEN 1 AND 200),
     amount_micro bigint NOT NULL,
     base_micro   bigint,
     kind         text NOT NULL DEFAULT 'purchase' CHECK (length(kind) BETWEEN 1 AND 100),
     occurred_at  timestamptz NOT NULL DEFAULT now(),
-    payment_no   bigint NOT NULL DEFAULT nextval('referral.payment_no_seq'),
+    payment_no   bigint NOT NULL DEFAULT nextval('referral.payment_no_seq')
+                 CHECK (payment_no BETWEEN 1 AND 576460752303423487),   -- < 2^59: times 16 fits
     taken_in     boolean NOT NULL
                  DEFAULT coalesce(current_setting('referral.taking_in', true), '') = 'on',
     PRIMARY KEY (program_id, payment_id)
@@ -30,7 +31,7 @@ CREATE TABLE referral.payment_waiting (
     member_id   bigint NOT NULL,
     occurred_at timestamptz NOT NULL,
     payment_no  bigint NOT NULL,
-    payment_id  text NOT NULL,
+    payment_id  text COLLATE "C" NOT NULL,
     PRIMARY KEY (program_id, member_id, occurred_at, payment_no)
 );
 COMMENT ON TABLE referral.payment_waiting IS 'Payments that wait for the review of their payer''s attribution';
@@ -50,7 +51,7 @@ CREATE TABLE referral.reward (
     rate_bps     integer NOT NULL,
     tier         integer NOT NULL,
     level        smallint NOT NULL,
-    payment_id   text NOT NULL,
+    payment_id   text COLLATE "C" NOT NULL,
     PRIMARY KEY (program_id, reward_id)
 );
 CREATE INDEX reward_member ON referral.reward (program_id, member_id, reward_id);
@@ -59,7 +60,7 @@ COMMENT ON TABLE referral.reward IS 'Frozen for ever: what one payment earned on
 -- Why a payment of an attributed payer earned nothing at all.
 CREATE TABLE referral.payment_unrewarded (
     program_id bigint NOT NULL,
-    payment_id text NOT NULL,
+    payment_id text COLLATE "C" NOT NULL,
     reason     text NOT NULL,
     PRIMARY KEY (program_id, payment_id)
 );

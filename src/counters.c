@@ -1,0 +1,533 @@
+/*
+ * counters.c
+ *	  Sums that many sessions add to at once without waiting for each other.
+ *
+ * A counter's value is the sum over the parts of its key.  A credit goes to
+ * the first part that the session can see; if somebody holds that row, to the
+ * session's own part; if that is held too, to a fresh part.  So no payment
+ * waits for another because they share a referrer, nothing can deadlock, and
+ * the number of rows stays near the number of sessions until maintenance
+ * merges them.
+ *
+ * Part numbers come from one sequence, once per session; a fresh part is the
+ * session's number shifted by 32 bits plus a count.  Nobody else ever writes
+ * the same (key, part), so the unique check of the index never waits.
+ *
+ * A run first gathers its credits in memory (counters_add), then writes each
+ * key once, in the order of the key (counters_flush).
+ */
+#include "counters.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/sequence.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "money.h"
+#include "storage/proc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+typedef struct CounterEntry
+{
+	CounterKey	key;
+	char		status;
+	int64		value[COUNTER_MAX_VALUES];
+} CounterEntry;
+
+static inline uint32
+hash_key(const CounterKey *key)
+{
+	uint64		hash = 0;
+
+	for (int i = 0; i < COUNTER_MAX_KEYS; i++)
+		hash = hash_combine64(hash, (uint64) key->column[i] * UINT64CONST(0x9E3779B97F4A7C15));
+	return (uint32) (hash ^ (hash >> 32));
+}
+
+static inline bool
+equal_keys(const CounterKey *a, const CounterKey *b)
+{
+	return memcmp(a, b, sizeof(CounterKey)) == 0;
+}
+
+#define SH_PREFIX credits
+#define SH_ELEMENT_TYPE CounterEntry
+#define SH_KEY_TYPE CounterKey
+#define SH_KEY key
+#define SH_HASH_KEY(tb, k) hash_key(&(k))
+#define SH_EQUAL(tb, a, b) equal_keys(&(a), &(b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+struct Counters
+{
+	Books	   *books;
+	credits_hash *credits[TABLE_COUNT]; /* of the counter tables in use */
+};
+
+/*
+ * The rows that this session wrote last, so that the next credit of the same
+ * key needs no descent.  Only a hint: what it leads to is checked.
+ */
+typedef struct Remembered
+{
+	CounterKey	key;
+	Oid			relfilenode;	/* InvalidOid = empty */
+	ItemPointerData tid;
+	LocalTransactionId lxid;	/* transaction of the updates counted */
+	int			updates;
+} Remembered;
+
+/* 8192 keys of 64 bytes: half a megabyte, once per session that pays. */
+#define REMEMBERED_SIZE		8192
+
+/*
+ * Versions of one row that a transaction makes cannot be pruned before it
+ * ends, and every further update walks them.  After this many a fresh part
+ * takes over, which keeps long transactions linear; 64 was as good as any
+ * from 16 to 256.
+ */
+#define MAX_UPDATES_OF_A_ROW	64
+
+/*
+ * A single credit from here on (a thousand million units of money) makes the
+ * run look whether the member's sum on the level still fits into bigint.
+ * Below it, it would take thousands of such credits to get there.
+ */
+#define LARGE_CREDIT	(INT64CONST(1) << 50)
+
+/* Rows to be inserted are gathered up to this many. */
+#define INSERT_BATCH	500
+
+static Remembered *remembered = NULL;
+static int64 session_part = 0;
+static int64 fresh_parts = 0;
+
+static void
+forget_at_prepare(XactEvent event, void *arg)
+{
+	/*
+	 * A prepared transaction may hold rows of this session's part, which
+	 * nobody sees yet: the next insert of the same key and part would wait for
+	 * COMMIT PREPARED.
+	 */
+	if (event == XACT_EVENT_PREPARE)
+	{
+		session_part = 0;
+		if (remembered)
+			memset(remembered, 0, REMEMBERED_SIZE * sizeof(Remembered));
+	}
+}
+
+/*
+ * Register what this module needs per session.  Called once, from _PG_init().
+ */
+void
+counters_init(void)
+{
+	RegisterXactCallback(forget_at_prepare, NULL);
+}
+
+/*
+ * Begin to gather credits; everything lives in the run's memory.
+ */
+Counters *
+counters_begin(Books *books)
+{
+	Counters   *counters = MemoryContextAllocZero(books->context,
+												  sizeof(Counters));
+
+	counters->books = books;
+	return counters;
+}
+
+static int
+key_columns(const Table *table)
+{
+	return table->nkeys - 1;	/* the part is the last */
+}
+
+static int
+value_columns(const Table *table)
+{
+	return RelationGetDescr(table->rel)->natts - table->nkeys;
+}
+
+/*
+ * Credit `values`, one per value column of the counter table, to a key.  Raises
+ * 22003 when the credits of this run alone leave the range of bigint.
+ */
+void
+counters_add(Counters *counters, TableId table, const CounterKey *key,
+			 const int64 *values)
+{
+	CounterEntry *entry;
+	bool		found;
+
+	if (!counters->credits[table])
+		counters->credits[table] = credits_create(counters->books->context,
+												  16, NULL);
+	entry = credits_insert(counters->credits[table], *key, &found);
+	if (!found)
+		memset(entry->value, 0, sizeof(entry->value));
+	for (int i = 0; i < value_columns(books_table(counters->books, table)); i++)
+		entry->value[i] = money_add(entry->value[i], values[i]);
+}
+
+static Datum
+key_datum(const Table *table, int column, int64 value)
+{
+	switch (TupleDescAttr(RelationGetDescr(table->rel), column)->attlen)
+	{
+		case sizeof(int16):
+			return Int16GetDatum((int16) value);
+		case sizeof(int32):
+			return Int32GetDatum((int32) value);
+		default:
+			return Int64GetDatum(value);
+	}
+}
+
+/*
+ * Return the sum of value number `value` over all parts whose key begins with
+ * the first nkeys columns of `key`, as the run's snapshot sees them.  Raises
+ * 22003 when it does not fit.
+ */
+int64
+counters_sum(Books *books, TableId id, const CounterKey *key, int nkeys,
+			 int value)
+{
+	Table	   *table = books_table(books, id);
+	Datum		datum[TABLE_MAX_KEYS];
+	int64		sum = 0;
+
+	for (int i = 0; i < nkeys; i++)
+		datum[i] = key_datum(table, i, key->column[i]);
+	for (bool found = table_find(books, table, nkeys, datum); found;
+		 found = table_find_next(table, nkeys))
+	{
+		CHECK_FOR_INTERRUPTS();
+		sum = money_add(sum, row_int64(table, table->nkeys + value + 1));
+	}
+	return sum;
+}
+
+static int64
+own_part(Books *books)
+{
+	if (session_part == 0)
+		session_part = nextval_internal(get_relname_relid("part_seq",
+														  books->namespace),
+										false);
+	return session_part;
+}
+
+static int64
+fresh_part(Books *books)
+{
+	return (own_part(books) << 32) | ++fresh_parts;
+}
+
+/* One table's share of counters_flush(). */
+typedef struct Flush
+{
+	Books	   *books;
+	Table	   *table;
+	Oid			relfilenode;
+	int			nvalues;
+	TupleTableSlot **slots;		/* rows to be inserted */
+	int			nslots;
+	int			slots_made;
+} Flush;
+
+static Remembered *
+remembered_place(const CounterKey *key)
+{
+	if (!remembered)
+		remembered = MemoryContextAllocZero(TopMemoryContext,
+											REMEMBERED_SIZE * sizeof(Remembered));
+	return &remembered[hash_key(key) % REMEMBERED_SIZE];
+}
+
+static bool
+is_remembered(const Flush *flush, const Remembered *place,
+			  const CounterKey *key)
+{
+	return place->relfilenode == flush->relfilenode &&
+		equal_keys(&place->key, key);
+}
+
+static void
+remember(const Flush *flush, const CounterKey *key, ItemPointer tid)
+{
+	Remembered *place = remembered_place(key);
+
+	if (!is_remembered(flush, place, key) || place->lxid != MyProc->lxid)
+		place->updates = 0;
+	place->key = *key;
+	place->relfilenode = flush->relfilenode;
+	place->tid = *tid;
+	place->lxid = MyProc->lxid;
+	place->updates++;
+}
+
+static void
+insert_gathered(Flush *flush)
+{
+	if (flush->nslots == 0)
+		return;
+	table_insert_many(flush->books, flush->table, flush->slots, flush->nslots,
+					  NULL);
+	for (int i = 0; i < flush->nslots; i++)
+	{
+		TupleTableSlot *slot = flush->slots[i];
+		CounterKey	key = {{0}};
+		bool		isnull;
+
+		for (int k = 0; k < key_columns(flush->table); k++)
+		{
+			Datum		datum = slot_getattr(slot, k + 1, &isnull);
+
+			switch (TupleDescAttr(slot->tts_tupleDescriptor, k)->attlen)
+			{
+				case sizeof(int16):
+					key.column[k] = DatumGetInt16(datum);
+					break;
+				case sizeof(int32):
+					key.column[k] = DatumGetInt32(datum);
+					break;
+				default:
+					key.column[k] = DatumGetInt64(datum);
+			}
+		}
+		remember(flush, &key, &slot->tts_tid);
+		ExecClearTuple(slot);
+	}
+	flush->nslots = 0;
+}
+
+static void
+insert_part(Flush *flush, const CounterEntry *entry, int64 part)
+{
+	Table	   *table = flush->table;
+	TupleTableSlot *slot;
+	int			column = 0;
+
+	if (flush->nslots == INSERT_BATCH)
+		insert_gathered(flush);
+	if (flush->nslots == flush->slots_made)
+		flush->slots[flush->slots_made++] = table_slot_create(table->rel, NULL);
+	slot = flush->slots[flush->nslots++];
+
+	ExecClearTuple(slot);
+	for (int i = 0; i < key_columns(table); i++, column++)
+		slot->tts_values[column] = key_datum(table, column, entry->key.column[i]);
+	slot->tts_values[column++] = Int64GetDatum(part);
+	for (int i = 0; i < flush->nvalues; i++)
+		slot->tts_values[column++] = Int64GetDatum(entry->value[i]);
+	memset(slot->tts_isnull, false, column);
+	ExecStoreVirtualTuple(slot);
+}
+
+/* Does the row in table->row carry this key? */
+static bool
+row_has_key(const Flush *flush, const CounterKey *key)
+{
+	Table	   *table = flush->table;
+
+	for (int i = 0; i < key_columns(table); i++)
+	{
+		bool		isnull;
+
+		if (row_datum(table, i + 1, &isnull) != key_datum(table, i, key->column[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Add to the row in table->row unless somebody else holds it. */
+static bool
+update_part(Flush *flush, const CounterEntry *entry)
+{
+	Table	   *table = flush->table;
+
+	table_begin_update(table);
+	for (int i = 0; i < flush->nvalues; i++)
+	{
+		AttrNumber	attnum = table->nkeys + i + 1;
+
+		next_set(table, attnum,
+				 Int64GetDatum(money_add(row_int64(table, attnum),
+										 entry->value[i])));
+	}
+	if (!table_update(flush->books, table, false))
+		return false;
+	remember(flush, &entry->key, &table->next->tts_tid);
+	return true;
+}
+
+static bool
+is_large(const Flush *flush, const CounterEntry *entry)
+{
+	for (int i = 0; i < flush->nvalues; i++)
+	{
+		if (entry->value[i] >= LARGE_CREDIT)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Raise 22003 if the credit takes a sum of its member out of range: all rows
+ * of (program, member), of the same level in table earning.
+ */
+static void
+check_sums(Flush *flush, const CounterEntry *entry)
+{
+	Table	   *table = flush->table;
+	int64		sum[COUNTER_MAX_VALUES];
+	int			level = key_columns(table) - 1; /* 0-based, where there is one */
+	Datum		key[2] = {Int64GetDatum(entry->key.column[0]),
+	Int64GetDatum(entry->key.column[1])};
+
+	memcpy(sum, entry->value, sizeof(sum));
+	for (bool found = table_find(flush->books, table, 2, key); found;
+		 found = table_find_next(table, 2))
+	{
+		bool		isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		if (level >= 2 &&
+			row_datum(table, level + 1, &isnull) != key_datum(table, level, entry->key.column[level]))
+			continue;
+		for (int i = 0; i < flush->nvalues; i++)
+			sum[i] = money_add(sum[i], row_int64(table, table->nkeys + i + 1));
+	}
+}
+
+/*
+ * Write one key's credit, see the head of this file.
+ */
+static void
+credit(Flush *flush, const CounterEntry *entry)
+{
+	Books	   *books = flush->books;
+	Table	   *table = flush->table;
+	Remembered *place = remembered_place(&entry->key);
+	Datum		key[TABLE_MAX_KEYS];
+	int			nkeys = key_columns(table);
+	bool		tried = false;
+
+	if (is_large(flush, entry))
+		check_sums(flush, entry);
+
+	/*
+	 * With a transaction-wide snapshot a row that changed since would have to
+	 * fail (40001); a fresh part conflicts with nobody.
+	 */
+	if (books->append_only)
+	{
+		insert_part(flush, entry, fresh_part(books));
+		return;
+	}
+
+	if (is_remembered(flush, place, &entry->key))
+	{
+		if (place->lxid == MyProc->lxid && place->updates >= MAX_UPDATES_OF_A_ROW)
+		{
+			place->relfilenode = InvalidOid;
+			insert_part(flush, entry, fresh_part(books));
+			return;
+		}
+		if (table_fetch(books, table, &place->tid) &&
+			row_has_key(flush, &entry->key))
+		{
+			if (update_part(flush, entry))
+				return;
+			tried = true;
+		}
+	}
+
+	for (int i = 0; i < nkeys; i++)
+		key[i] = key_datum(table, i, entry->key.column[i]);
+	if (!tried)
+	{
+		if (!table_find(books, table, nkeys, key))
+		{
+			insert_part(flush, entry, own_part(books));
+			return;
+		}
+		if (update_part(flush, entry))
+			return;
+	}
+	key[nkeys] = Int64GetDatum(own_part(books));
+	if (!table_find(books, table, nkeys + 1, key))
+		insert_part(flush, entry, own_part(books));
+	else if (!update_part(flush, entry))
+		insert_part(flush, entry, fresh_part(books));
+}
+
+static int
+compare_entries(const void *a, const void *b)
+{
+	const CounterEntry *x = *(CounterEntry *const *) a;
+	const CounterEntry *y = *(CounterEntry *const *) b;
+
+	for (int i = 0; i < COUNTER_MAX_KEYS; i++)
+	{
+		if (x->key.column[i] != y->key.column[i])
+			return x->key.column[i] < y->key.column[i] ? -1 : 1;
+	}
+	return 0;
+}
+
+static void
+flush_table(Books *books, TableId id, credits_hash *credits)
+{
+	Flush		flush = {.books = books};
+	CounterEntry **entries;
+	CounterEntry *entry;
+	credits_iterator iterator;
+	int			n = 0;
+
+	flush.table = books_table(books, id);
+	flush.relfilenode = flush.table->rel->rd_node.relNode;
+	flush.nvalues = value_columns(flush.table);
+	flush.slots = palloc(Min(credits->members, INSERT_BATCH) *
+						 sizeof(TupleTableSlot *));
+
+	entries = MemoryContextAllocHuge(CurrentMemoryContext,
+									 credits->members * sizeof(CounterEntry *));
+	credits_start_iterate(credits, &iterator);
+	while ((entry = credits_iterate(credits, &iterator)) != NULL)
+		entries[n++] = entry;
+	qsort(entries, n, sizeof(CounterEntry *), compare_entries);
+
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		credit(&flush, entries[i]);
+	}
+	insert_gathered(&flush);
+	for (int i = 0; i < flush.slots_made; i++)
+		ExecDropSingleTupleTableSlot(flush.slots[i]);
+}
+
+/*
+ * Write what was gathered.
+ */
+void
+counters_flush(Counters *counters)
+{
+	MemoryContext old = MemoryContextSwitchTo(counters->books->context);
+
+	for (int id = 0; id < TABLE_COUNT; id++)
+	{
+		if (counters->credits[id])
+			flush_table(counters->books, id, counters->credits[id]);
+	}
+	MemoryContextSwitchTo(old);
+}

@@ -1,0 +1,47 @@
+/*
+ * counters.h
+ *	  Sums that many sessions add to at once without waiting for each other.
+ */
+#ifndef REFERRAL_COUNTERS_H
+#define REFERRAL_COUNTERS_H
+
+#include "tables.h"
+
+/* Longest key without the part, and most values: earning's. */
+#define COUNTER_MAX_KEYS	5
+#define COUNTER_MAX_VALUES	4
+
+typedef struct CounterKey
+{
+	int64		column[COUNTER_MAX_KEYS];	/* unused ones are 0 */
+} CounterKey;
+
+/* The values of earning, in the order of its columns. */
+enum
+{
+	EARNING_AMOUNT,
+	EARNING_VOLUME,
+	EARNING_DEPOSITS,
+	EARNING_REWARDS
+};
+
+/* The values of paid. */
+enum
+{
+	PAID_VOLUME,
+	PAID_DEPOSITS,
+	PAID_PAYMENTS,
+	PAID_EARNING_PAYMENTS
+};
+
+typedef struct Counters Counters;
+
+extern void counters_init(void);
+extern Counters *counters_begin(Books *books);
+extern void counters_add(Counters *counters, TableId table,
+						 const CounterKey *key, const int64 *values);
+extern int64 counters_sum(Books *books, TableId table, const CounterKey *key,
+						  int nkeys, int value);
+extern void counters_flush(Counters *counters);
+
+#endif							/* REFERRAL_COUNTERS_H */

@@ -1,0 +1,49 @@
+/*
+ * money.c
+ *	  Exact arithmetic on micro-units: the amount of a reward, sums.
+ *
+ * Everything here is pure.  Products are 128 bits wide, so nothing wraps; what
+ * does not fit into a bigint at the end is SQLSTATE 22003 (CONTRACT, preamble).
+ */
+#include "money.h"
+
+#include "common/int.h"
+
+/*
+ * Raise 22003: an amount, or one member's sum, has left the range of bigint.
+ */
+void
+money_overflow(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("amount out of range"),
+			 errdetail("An amount or a sum of one member does not fit into 64 bits of micro-units.")));
+}
+
+/*
+ * Return floor(base_micro * rate_bps / 10000) + flat_micro, CONTRACT section
+ * 3.4.  base_micro is not negative.  Raises 22003 when the result is too large.
+ */
+int64
+money_reward(int64 base_micro, int32 rate_bps, int64 flat_micro)
+{
+	int128		amount = (int128) base_micro * rate_bps / 10000 + flat_micro;
+
+	if (amount > PG_INT64_MAX)
+		money_overflow();
+	return (int64) amount;
+}
+
+/*
+ * Return a + b; raises 22003 where that does not fit.
+ */
+int64
+money_add(int64 a, int64 b)
+{
+	int64		sum;
+
+	if (pg_add_s64_overflow(a, b, &sum))
+		money_overflow();
+	return sum;
+}

@@ -1,0 +1,14 @@
+/*
+ * money.h
+ *	  Exact arithmetic on micro-units; pure functions.
+ */
+#ifndef REFERRAL_MONEY_H
+#define REFERRAL_MONEY_H
+
+#include "referral.h"
+
+extern int64 money_reward(int64 base_micro, int32 rate_bps, int64 flat_micro);
+extern int64 money_add(int64 a, int64 b);
+extern void money_overflow(void) pg_attribute_noreturn();
+
+#endif							/* REFERRAL_MONEY_H */

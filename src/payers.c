@@ -1,0 +1,311 @@
+/*
+ * payers.c
+ *	  Payers and their attributions: who referred them, what became of it.
+ *
+ * One descent by the user's id says whether a payment concerns anybody.  The
+ * row also carries the "first payment" flag, which must be exact: whoever may
+ * change it is locked before the run decides anything, in one order for all
+ * sessions, so that two payments of one payer wait for each other and never
+ * deadlock.  A payer who has been rewarded already is not locked.
+ */
+#include "payers.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Column numbers of sql/model/020_member.sql. */
+enum
+{
+	ATTRIBUTION_ID = 2,
+	ATTRIBUTION_MEMBER_ID = 3,
+	ATTRIBUTION_REFERRER_ID = 4,
+	ATTRIBUTION_CODE_ID = 5,
+	ATTRIBUTION_CAMPAIGN_ID = 6,
+	ATTRIBUTION_ATTRIBUTED_AT = 7,
+	ATTRIBUTION_QUALIFIED_AT = 8,
+	ATTRIBUTION_REWARDED_AT = 9,
+	ATTRIBUTION_DECISION = 10
+};
+
+typedef struct PayerKey
+{
+	int64		program_id;
+	const char *user_id;
+	int			length;
+} PayerKey;
+
+typedef struct PayerEntry
+{
+	PayerKey	key;
+	uint32		hash;
+	char		status;
+	Payer	   *payer;
+} PayerEntry;
+
+static inline uint32
+hash_user(const PayerKey *key)
+{
+	return hash_combine(hash_bytes((const unsigned char *) key->user_id,
+								   key->length),
+						(uint32) key->program_id);
+}
+
+static inline bool
+equal_users(const PayerKey *a, const PayerKey *b)
+{
+	return a->program_id == b->program_id && a->length == b->length &&
+		memcmp(a->user_id, b->user_id, a->length) == 0;
+}
+
+#define SH_PREFIX seen
+#define SH_ELEMENT_TYPE PayerEntry
+#define SH_KEY_TYPE PayerKey
+#define SH_KEY key
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) (a)->hash
+#define SH_HASH_KEY(tb, k) hash_user(&(k))
+#define SH_EQUAL(tb, a, b) equal_users(&(a), &(b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* A growing list of payers. */
+typedef struct PayerList
+{
+	Payer	  **payer;
+	int			n;
+	int			size;
+} PayerList;
+
+struct Payers
+{
+	Books	   *books;
+	seen_hash  *seen;
+	PayerList	to_lock;
+	PayerList	changed;
+};
+
+static void
+list_append(Payers *payers, PayerList *list, Payer *payer)
+{
+	if (list->n == list->size)
+	{
+		list->size = list->size ? 2 * list->size : 8;
+		list->payer = list->payer
+			? repalloc_huge(list->payer, list->size * sizeof(Payer *))
+			: MemoryContextAlloc(payers->books->context,
+								 list->size * sizeof(Payer *));
+	}
+	list->payer[list->n++] = payer;
+}
+
+/*
+ * Begin a run with no payer read yet; everything lives in the run's memory.
+ */
+Payers *
+payers_begin(Books *books)
+{
+	Payers	   *payers = MemoryContextAllocZero(books->context, sizeof(Payers));
+
+	payers->books = books;
+	payers->seen = seen_create(books->context, 8, NULL);
+	return payers;
+}
+
+static Decision
+decision_of(Table *table)
+{
+	bool		isnull;
+	Datum		value = row_datum(table, ATTRIBUTION_DECISION, &isnull);
+	text	   *decision;
+
+	if (isnull)
+		return DECISION_NONE;
+	decision = DatumGetTextPP(value);
+	switch (VARDATA_ANY(decision)[2])	/* re[v]iew_required, re[j]ected,
+										 * ca[p]ped: the CHECK allows no other */
+	{
+		case 'v':
+			return DECISION_REVIEW_REQUIRED;
+		case 'j':
+			return DECISION_REJECTED;
+		default:
+			return DECISION_CAPPED;
+	}
+}
+
+static void
+read_attribution(Payer *payer, Table *table)
+{
+	payer->attribution_id = row_int64(table, ATTRIBUTION_ID);
+	payer->member_id = row_int64(table, ATTRIBUTION_MEMBER_ID);
+	payer->referrer_id = row_int64(table, ATTRIBUTION_REFERRER_ID);
+	payer->code_id = row_int64(table, ATTRIBUTION_CODE_ID);
+	payer->campaign_id = row_int64(table, ATTRIBUTION_CAMPAIGN_ID);
+	payer->attributed_at = row_int64(table, ATTRIBUTION_ATTRIBUTED_AT);
+	payer->is_qualified = !row_is_null(table, ATTRIBUTION_QUALIFIED_AT);
+	payer->qualified_at = row_int64(table, ATTRIBUTION_QUALIFIED_AT);
+	payer->is_rewarded = !row_is_null(table, ATTRIBUTION_REWARDED_AT);
+	payer->rewarded_at = row_int64(table, ATTRIBUTION_REWARDED_AT);
+	payer->decision = decision_of(table);
+	payer->tid = table->row->tts_tid;
+}
+
+/*
+ * Return the payer of a payment; `user_id` is a text that stays where it is
+ * only during the call.  Owned by the run.
+ */
+Payer *
+payer_find(Payers *payers, const Program *program, Datum user_id)
+{
+	Books	   *books = payers->books;
+	text	   *user = DatumGetTextPP(user_id);
+	PayerKey	key = {program->program_id, VARDATA_ANY(user),
+	VARSIZE_ANY_EXHDR(user)};
+	PayerEntry *entry = seen_lookup(payers->seen, key);
+	Table	   *table = books_table(books, TABLE_ATTRIBUTION);
+	Datum		datum[2] = {Int64GetDatum(program->program_id),
+	PointerGetDatum(user)};
+	Payer	   *payer;
+	char	   *copy;
+	bool		found;
+
+	if (entry)
+		return entry->payer;
+
+	payer = MemoryContextAllocZero(books->context, sizeof(Payer) + key.length);
+	copy = (char *) (payer + 1);
+	memcpy(copy, key.user_id, key.length);
+	key.user_id = copy;
+	payer->program = program;
+	payer->user_id = copy;
+	payer->user_id_length = key.length;
+	payer->earning_payments = -1;
+	payer->attributed = table_find(books, table, 2, datum);
+	if (payer->attributed)
+		read_attribution(payer, table);
+
+	entry = seen_insert(payers->seen, key, &found);
+	entry->payer = payer;
+	return payer;
+}
+
+/*
+ * Does a payment of that moment concern anybody (CONTRACT section 3.1)?  An
+ * attribution expires when nothing qualified within qualify_days; a payment
+ * is judged by the moment it occurred.
+ */
+bool
+payer_counts(const Payer *payer, TimestampTz occurred_at)
+{
+	if (!payer->attributed || payer->decision == DECISION_REJECTED ||
+		payer->decision == DECISION_CAPPED)
+		return false;
+	return payer->is_qualified || payer->program->qualify_days == 0 ||
+		occurred_at - payer->attributed_at <
+		(int64) payer->program->qualify_days * USECS_PER_DAY;
+}
+
+/*
+ * Have the payer's attribution locked by payers_lock().
+ */
+void
+payer_want_lock(Payers *payers, Payer *payer)
+{
+	if (!payer->to_lock)
+	{
+		payer->to_lock = true;
+		list_append(payers, &payers->to_lock, payer);
+	}
+}
+
+static int
+compare_payers(const void *a, const void *b)
+{
+	const Payer *x = *(Payer *const *) a;
+	const Payer *y = *(Payer *const *) b;
+
+	if (x->program->program_id != y->program->program_id)
+		return x->program->program_id < y->program->program_id ? -1 : 1;
+	return (x->attribution_id > y->attribution_id) -
+		(x->attribution_id < y->attribution_id);
+}
+
+/*
+ * Lock the attributions asked for, in the order of their ids, and read them
+ * anew.  Returns whether there were any; the caller then refreshes the books.
+ */
+bool
+payers_lock(Payers *payers)
+{
+	Books	   *books = payers->books;
+	Table	   *table = books_table(books, TABLE_ATTRIBUTION);
+	PayerList  *list = &payers->to_lock;
+
+	if (list->n > 1)
+		qsort(list->payer, list->n, sizeof(Payer *), compare_payers);
+	for (int i = 0; i < list->n; i++)
+	{
+		Payer	   *payer = list->payer[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!table_fetch(books, table, &payer->tid))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("attribution vanished while a payment needed it")));
+		table_lock(books, table);
+		read_attribution(payer, table);
+	}
+	return list->n > 0;
+}
+
+/*
+ * Have what became of the payer's attribution written by payers_flush().  The
+ * payer is locked.
+ */
+void
+payer_change(Payers *payers, Payer *payer)
+{
+	Assert(payer->to_lock);
+	if (!payer->changed)
+	{
+		payer->changed = true;
+		list_append(payers, &payers->changed, payer);
+	}
+}
+
+/*
+ * Write the attributions that changed.
+ */
+void
+payers_flush(Payers *payers)
+{
+	Books	   *books = payers->books;
+	Table	   *table = books_table(books, TABLE_ATTRIBUTION);
+
+	for (int i = 0; i < payers->changed.n; i++)
+	{
+		Payer	   *payer = payers->changed.payer[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!table_fetch(books, table, &payer->tid))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("attribution vanished while a payment needed it")));
+		table_begin_update(table);
+		if (payer->is_qualified)
+			next_set(table, ATTRIBUTION_QUALIFIED_AT,
+					 TimestampTzGetDatum(payer->qualified_at));
+		if (payer->is_rewarded)
+			next_set(table, ATTRIBUTION_REWARDED_AT,
+					 TimestampTzGetDatum(payer->rewarded_at));
+		if (payer->decision == DECISION_CAPPED)
+			next_set(table, ATTRIBUTION_DECISION,
+					 CStringGetTextDatum("capped"));
+		(void) table_update(books, table, true);
+	}
+}

@@ -1,0 +1,51 @@
+/*
+ * payers.h
+ *	  Payers and their attributions: who referred them, what became of it.
+ */
+#ifndef REFERRAL_PAYERS_H
+#define REFERRAL_PAYERS_H
+
+#include "program_cache.h"
+
+typedef enum Decision
+{
+	DECISION_NONE,
+	DECISION_REVIEW_REQUIRED,
+	DECISION_REJECTED,
+	DECISION_CAPPED
+} Decision;
+
+typedef struct Payer
+{
+	const Program *program;
+	const char *user_id;		/* not terminated */
+	int			user_id_length;
+	bool		attributed;		/* all below is valid only then */
+	Decision	decision;
+	bool		is_qualified;
+	bool		is_rewarded;
+	bool		to_lock;
+	bool		changed;		/* to be written by payers_flush() */
+	int64		attribution_id;
+	int64		member_id;
+	int64		referrer_id;
+	int64		code_id;
+	int64		campaign_id;	/* 0 = none */
+	TimestampTz attributed_at;
+	TimestampTz qualified_at;	/* valid if is_qualified */
+	TimestampTz rewarded_at;	/* valid if is_rewarded */
+	int64		earning_payments;	/* before this run and in it, or -1 */
+	ItemPointerData tid;
+} Payer;
+
+typedef struct Payers Payers;
+
+extern Payers *payers_begin(Books *books);
+extern Payer *payer_find(Payers *payers, const Program *program, Datum user_id);
+extern bool payer_counts(const Payer *payer, TimestampTz occurred_at);
+extern void payer_want_lock(Payers *payers, Payer *payer);
+extern bool payers_lock(Payers *payers);
+extern void payer_change(Payers *payers, Payer *payer);
+extern void payers_flush(Payers *payers);
+
+#endif							/* REFERRAL_PAYERS_H */

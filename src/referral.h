@@ -1,0 +1,19 @@
+/*
+ * referral.h
+ *	  Limits and names shared by every part of the engine.
+ */
+#ifndef REFERRAL_H
+#define REFERRAL_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "utils/date.h"
+
+/* Levels 0 (the payer's own reward) to 10; program.max_level has this CHECK. */
+#define REFERRAL_MAX_LEVEL	10
+
+/* reward_id = payment_no * 16 + level */
+#define REWARD_ID(payment_no, level)	((payment_no) * 16 + (level))
+
+#endif							/* REFERRAL_H */

@@ -1,0 +1,410 @@
+/*
+ * tables.c
+ *	  The engine's tables: find a row by its key, lock, insert, update.
+ *
+ * This is the only module that knows how rows are reached.  Above it the
+ * engine reads like section 3 of the contract; below it there is only
+ * PostgreSQL's table and index access.  Going there directly, and not through
+ * SQL, is what makes a payment cheap (docs/performance.md).
+ *
+ * Rules that hold for every caller:
+ * - Reads use one MVCC snapshot, the latest at books_open() or
+ *	 books_refresh(); never SnapshotDirty, which can miss a row that is being
+ *	 updated.
+ * - The tables are the engine's own: no triggers fire for these writes and no
+ *	 privileges are asked for, so a role that may insert a payment needs no
+ *	 other right.
+ * - Errors leave nothing to clean up: relations, slots and snapshots belong to
+ *	 the current resource owner, memory to Books.context.
+ */
+#include "tables.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* In the order of TableId. */
+static const struct
+{
+	const char *name;
+	LOCKMODE	lock;
+}			table_info[TABLE_COUNT] = {
+	{"program", AccessShareLock},
+	{"tier", AccessShareLock},
+	{"rate", AccessShareLock},
+	{"campaign", RowShareLock},
+	{"member", RowExclusiveLock},
+	{"account", RowShareLock},
+	{"code", RowExclusiveLock},
+	{"attribution", RowExclusiveLock},
+	{"payment", RowExclusiveLock},
+	{"payment_waiting", RowExclusiveLock},
+	{"payment_unrewarded", RowExclusiveLock},
+	{"reward", RowExclusiveLock},
+	{"earning", RowExclusiveLock},
+	{"paid", RowExclusiveLock},
+	{"invited", RowExclusiveLock},
+	{"code_use", RowExclusiveLock},
+	{"campaign_spent", RowExclusiveLock},
+	{"downline", RowExclusiveLock},
+};
+
+/* OIDs of the tables in known_namespace; InvalidOid where not looked up yet. */
+static Oid	known_namespace = InvalidOid;
+static Oid	known_oid[TABLE_COUNT];
+
+static void
+forget_oids(Datum arg, Oid relid)
+{
+	for (int id = 0; id < TABLE_COUNT; id++)
+	{
+		if (relid == InvalidOid || known_oid[id] == relid)
+			known_oid[id] = InvalidOid;
+	}
+}
+
+/*
+ * Register what this module needs per session.  Called once, from _PG_init().
+ */
+void
+tables_init(void)
+{
+	CacheRegisterRelcacheCallback(forget_oids, (Datum) 0);
+}
+
+/*
+ * Return the OID of a table in `namespace`.  Raises RF005 when the data model
+ * is not there.
+ */
+Oid
+table_oid(Oid namespace, TableId id)
+{
+	if (namespace != known_namespace)
+	{
+		forget_oids((Datum) 0, InvalidOid);
+		known_namespace = namespace;
+	}
+	if (!OidIsValid(known_oid[id]))
+		known_oid[id] = get_relname_relid(table_info[id].name, namespace);
+	if (!OidIsValid(known_oid[id]))
+		ereport(ERROR,
+				(errcode(MAKE_SQLSTATE('R', 'F', '0', '0', '5')),
+				 errmsg("not_installed"),
+				 errdetail("Table \"%s\" of the data model does not exist.",
+						   table_info[id].name),
+				 errhint("Run CALL referral.install().")));
+	return known_oid[id];
+}
+
+/*
+ * Begin a run over the tables in `namespace`.  The caller ends it with
+ * books_close().  What the transaction wrote so far is visible to it.
+ */
+Books *
+books_open(Oid namespace)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "referral books",
+												  ALLOCSET_DEFAULT_SIZES);
+	Books	   *books = MemoryContextAllocZero(context, sizeof(Books));
+
+	books->namespace = namespace;
+	books->context = context;
+	books->now = GetCurrentTransactionStartTimestamp();
+	books->append_only = IsolationUsesXactSnapshot();
+	books_refresh(books);
+	return books;
+}
+
+/*
+ * See what was committed, and what this transaction wrote, up to now.  For
+ * after locks were waited for; scans begun earlier are ended.
+ */
+void
+books_refresh(Books *books)
+{
+	for (int id = 0; id < TABLE_COUNT; id++)
+	{
+		Table	   *table = books->table[id];
+
+		for (int n = 0; table && n <= TABLE_MAX_KEYS; n++)
+		{
+			if (table->scan[n])
+				index_endscan(table->scan[n]);
+			table->scan[n] = NULL;
+		}
+	}
+	if (books->snapshot)
+		UnregisterSnapshot(books->snapshot);
+	CommandCounterIncrement();
+	books->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	books->command = GetCurrentCommandId(true);
+}
+
+static void
+close_table(Table *table)
+{
+	for (int n = 0; n <= TABLE_MAX_KEYS; n++)
+	{
+		if (table->scan[n])
+			index_endscan(table->scan[n]);
+	}
+	ExecDropSingleTupleTableSlot(table->row);
+	ExecDropSingleTupleTableSlot(table->next);
+	if (table->indexes)
+		ExecCloseIndices(table->indexes);
+	index_close(table->key, AccessShareLock);
+	table_close(table->rel, NoLock);
+}
+
+/*
+ * End the run: give everything back but the locks on tables and rows.
+ */
+void
+books_close(Books *books)
+{
+	for (int id = 0; id < TABLE_COUNT; id++)
+	{
+		if (books->table[id])
+			close_table(books->table[id]);
+	}
+	UnregisterSnapshot(books->snapshot);
+	if (books->estate)
+		FreeExecutorState(books->estate);
+	MemoryContextDelete(books->context);
+}
+
+static RegProcedure
+equality_of(Oid type)
+{
+	switch (type)
+	{
+		case INT2OID:
+			return F_INT2EQ;
+		case INT4OID:
+			return F_INT4EQ;
+		case INT8OID:
+			return F_INT8EQ;
+		case DATEOID:
+			return F_DATE_EQ;
+		case TIMESTAMPTZOID:
+			return F_TIMESTAMPTZ_EQ;
+		default:
+			Assert(type == TEXTOID);
+			return F_TEXTEQ;
+	}
+}
+
+/*
+ * Return the table, opened and locked at its first use in this run.
+ */
+Table *
+books_table(Books *books, TableId id)
+{
+	Table	   *table = books->table[id];
+	MemoryContext old;
+
+	if (table)
+		return table;
+
+	old = MemoryContextSwitchTo(books->context);
+	table = palloc0(sizeof(Table));
+	table->rel = table_open(table_oid(books->namespace, id),
+							table_info[id].lock);
+	table->key = index_open(RelationGetPrimaryKeyIndex(table->rel),
+							AccessShareLock);
+	table->nkeys = IndexRelationGetNumberOfKeyAttributes(table->key);
+	Assert(table->nkeys <= TABLE_MAX_KEYS);
+	for (int i = 0; i < table->nkeys; i++)
+		ScanKeyEntryInitialize(&table->scankey[i], 0, i + 1,
+							   BTEqualStrategyNumber,
+							   TupleDescAttr(RelationGetDescr(table->key), i)->atttypid,
+							   table->key->rd_indcollation[i],
+							   equality_of(TupleDescAttr(RelationGetDescr(table->key), i)->atttypid),
+							   (Datum) 0);
+	table->row = table_slot_create(table->rel, NULL);
+	table->next = table_slot_create(table->rel, NULL);
+	books->table[id] = table;
+	MemoryContextSwitchTo(old);
+	return table;
+}
+
+/*
+ * Find the first row whose key begins with key[0 .. nkeys-1]; it is then in
+ * table->row.  Returns false when there is none.
+ */
+bool
+table_find(Books *books, Table *table, int nkeys, const Datum *key)
+{
+	for (int i = 0; i < nkeys; i++)
+		table->scankey[i].sk_argument = key[i];
+	if (!table->scan[nkeys])
+	{
+		MemoryContext old = MemoryContextSwitchTo(books->context);
+
+		table->scan[nkeys] = index_beginscan(table->rel, table->key,
+											 books->snapshot, nkeys, 0);
+		MemoryContextSwitchTo(old);
+	}
+	index_rescan(table->scan[nkeys], table->scankey, nkeys, NULL, 0);
+	return table_find_next(table, nkeys);
+}
+
+/*
+ * Go on to the next row with the same leading keys, in the order of the key.
+ */
+bool
+table_find_next(Table *table, int nkeys)
+{
+	return index_getnext_slot(table->scan[nkeys], ForwardScanDirection,
+							  table->row);
+}
+
+/*
+ * Fetch the row version at `tid` into table->row if the run can see one there.
+ * A tid that was remembered may have been vacuumed away, truncated or reused:
+ * the caller compares the key.
+ */
+bool
+table_fetch(Books *books, Table *table, ItemPointer tid)
+{
+	if (ItemPointerGetBlockNumber(tid) >= RelationGetNumberOfBlocks(table->rel))
+		return false;
+	return table_tuple_fetch_row_version(table->rel, tid, books->snapshot,
+										 table->row);
+}
+
+/*
+ * Lock the row found last against other lockers and updates, waiting as long
+ * as it takes; table->row then holds its latest version.  The rows that are
+ * locked here are never deleted while something refers to them.
+ */
+void
+table_lock(Books *books, Table *table)
+{
+	TM_FailureData failure;
+	ItemPointerData tid = table->row->tts_tid;
+	TM_Result	result;
+
+	result = table_tuple_lock(table->rel, &tid, books->snapshot, table->row,
+							  books->command, LockTupleNoKeyExclusive,
+							  LockWaitBlock, TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
+							  &failure);
+	if (result != TM_Ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("row of the books vanished"),
+				 errdetail("A row of table \"%s\" was deleted while a payment needed it.",
+						   RelationGetRelationName(table->rel))));
+}
+
+/*
+ * Begin a new row in table->next: every column NULL until next_set().
+ */
+void
+table_begin_row(Table *table)
+{
+	TupleTableSlot *slot = table->next;
+
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
+}
+
+/*
+ * Begin a new version, in table->next, of the row in table->row.
+ */
+void
+table_begin_update(Table *table)
+{
+	TupleTableSlot *slot = table->next;
+	int			natts = slot->tts_tupleDescriptor->natts;
+
+	slot_getallattrs(table->row);
+	ExecClearTuple(slot);
+	memcpy(slot->tts_values, table->row->tts_values, natts * sizeof(Datum));
+	memcpy(slot->tts_isnull, table->row->tts_isnull, natts * sizeof(bool));
+}
+
+/*
+ * Return the table's indexes, opened for writing.
+ */
+ResultRelInfo *
+table_indexes(Books *books, Table *table)
+{
+	if (!table->indexes)
+	{
+		MemoryContext old = MemoryContextSwitchTo(books->context);
+
+		table->indexes = makeNode(ResultRelInfo);
+		InitResultRelInfo(table->indexes, table->rel, 0, NULL, 0);
+		ExecOpenIndices(table->indexes, false);
+		if (!books->estate)
+			books->estate = CreateExecutorState();
+		MemoryContextSwitchTo(old);
+	}
+	return table->indexes;
+}
+
+static void
+index_slot(Books *books, Table *table, TupleTableSlot *slot, bool is_update)
+{
+	ExecInsertIndexTuples(table_indexes(books, table), slot, books->estate,
+						  is_update, false, NULL, NIL);
+	ResetPerTupleExprContext(books->estate);
+}
+
+/*
+ * Insert the row in table->next.  Raises 23505 like any insert.
+ */
+void
+table_insert(Books *books, Table *table)
+{
+	ExecStoreVirtualTuple(table->next);
+	table_tuple_insert(table->rel, table->next, books->command, 0, NULL);
+	index_slot(books, table, table->next, false);
+}
+
+/*
+ * Insert many rows of slots made for this table, with few WAL records.  With
+ * `bulk` the pages are filled one after the other; such a state belongs to one
+ * table only.
+ */
+void
+table_insert_many(Books *books, Table *table, TupleTableSlot **slots,
+				  int nslots, BulkInsertState bulk)
+{
+	table_multi_insert(table->rel, slots, nslots, books->command, 0, bulk);
+	for (int i = 0; i < nslots; i++)
+		index_slot(books, table, slots[i], false);
+}
+
+/*
+ * Replace the row in table->row by the version in table->next.  Where somebody
+ * else holds the row: with `wait`, wait for him (the caller has locked the row,
+ * so there is nobody); without, return false and leave everything as it was.
+ */
+bool
+table_update(Books *books, Table *table, bool wait)
+{
+	TM_FailureData failure;
+	LockTupleMode mode;
+	bool		needs_index;
+
+	ExecStoreVirtualTuple(table->next);
+	if (table_tuple_update(table->rel, &table->row->tts_tid, table->next,
+						   books->command, books->snapshot, InvalidSnapshot,
+						   wait, &failure, &mode, &needs_index) != TM_Ok)
+		return false;
+	if (needs_index)
+		index_slot(books, table, table->next, true);
+	return true;
+}

@@ -1,0 +1,133 @@
+/*
+ * tables.h
+ *	  The engine's tables: find a row by its key, lock, insert, update.
+ */
+#ifndef REFERRAL_TABLES_H
+#define REFERRAL_TABLES_H
+
+#include "referral.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/skey.h"
+#include "access/tableam.h"
+#include "executor/tuptable.h"
+#include "nodes/execnodes.h"
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+
+typedef enum TableId
+{
+	TABLE_PROGRAM,
+	TABLE_TIER,
+	TABLE_RATE,
+	TABLE_CAMPAIGN,
+	TABLE_MEMBER,
+	TABLE_ACCOUNT,
+	TABLE_CODE,
+	TABLE_ATTRIBUTION,
+	TABLE_PAYMENT,
+	TABLE_PAYMENT_WAITING,
+	TABLE_PAYMENT_UNREWARDED,
+	TABLE_REWARD,
+	TABLE_EARNING,
+	TABLE_PAID,
+	TABLE_INVITED,
+	TABLE_CODE_USE,
+	TABLE_CAMPAIGN_SPENT,
+	TABLE_DOWNLINE,
+	TABLE_COUNT
+} TableId;
+
+/* Longest primary key of them all, earning's. */
+#define TABLE_MAX_KEYS	6
+
+typedef struct Table
+{
+	Relation	rel;
+	Relation	key;			/* index of the primary key */
+	int			nkeys;			/* its columns */
+	ScanKeyData scankey[TABLE_MAX_KEYS];	/* "column = argument" */
+	IndexScanDesc scan[TABLE_MAX_KEYS + 1]; /* by number of leading keys */
+	TupleTableSlot *row;		/* the row found last */
+	TupleTableSlot *next;		/* the row to be written */
+	ResultRelInfo *indexes;		/* open once something was written */
+} Table;
+
+/*
+ * One run of the engine: the tables it opened, what it sees, where it keeps
+ * its memory.
+ */
+typedef struct Books
+{
+	Oid			namespace;
+	MemoryContext context;		/* lives until books_close() */
+	Snapshot	snapshot;
+	CommandId	command;		/* of what this run writes */
+	TimestampTz now;			/* start of the transaction */
+	bool		append_only;	/* the isolation level forbids updates of
+								 * counters, see counters.c */
+	EState	   *estate;
+	Table	   *table[TABLE_COUNT];
+} Books;
+
+extern void tables_init(void);
+extern Oid	table_oid(Oid namespace, TableId id);
+
+extern Books *books_open(Oid namespace);
+extern void books_refresh(Books *books);
+extern void books_close(Books *books);
+
+extern Table *books_table(Books *books, TableId id);
+extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
+extern bool table_find_next(Table *table, int nkeys);
+extern bool table_fetch(Books *books, Table *table, ItemPointer tid);
+extern void table_lock(Books *books, Table *table);
+extern void table_begin_row(Table *table);
+extern void table_insert(Books *books, Table *table);
+extern void table_insert_many(Books *books, Table *table,
+							  TupleTableSlot **slots, int nslots,
+							  BulkInsertState bulk);
+extern void table_begin_update(Table *table);
+extern bool table_update(Books *books, Table *table, bool wait);
+extern ResultRelInfo *table_indexes(Books *books, Table *table);
+
+/* Column `attnum` of the row found last, and of the row to be written. */
+static inline Datum
+row_datum(Table *table, AttrNumber attnum, bool *isnull)
+{
+	return slot_getattr(table->row, attnum, isnull);
+}
+
+static inline int64
+row_int64(Table *table, AttrNumber attnum)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(table->row, attnum, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+static inline int32
+row_int32(Table *table, AttrNumber attnum)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(table->row, attnum, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+static inline bool
+row_is_null(Table *table, AttrNumber attnum)
+{
+	return slot_attisnull(table->row, attnum);
+}
+
+static inline void
+next_set(Table *table, AttrNumber attnum, Datum value)
+{
+	table->next->tts_values[attnum - 1] = value;
+	table->next->tts_isnull[attnum - 1] = false;
+}
+
+#endif							/* REFERRAL_TABLES_H */
