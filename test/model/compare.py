@@ -8,7 +8,7 @@ from books import Books
 MEMBERS = """
 SELECT statement_timestamp(), m.user_id, jsonb_build_object(
     'overview', (SELECT to_jsonb(o) FROM referral.referral_overview(m.user_id, program_id => %(id)s) AS o),
-    'list_rewards', (SELECT jsonb_agg(to_jsonb(r) - ARRAY['id', 'created_at'] ORDER BY n)
+    'list_rewards', (SELECT jsonb_agg(to_jsonb(r) - ARRAY['id', 'created_at', 'n'] ORDER BY n)
         FROM referral.list_rewards(m.user_id, max_rows => 10000000, program_id => %(id)s)
              WITH ORDINALITY AS r (id, status, level, tier, rate_bps, base_micro, amount_micro,
                  reversed_micro, written_off_micro, currency, invitee_user_id, invitee_display,

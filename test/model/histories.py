@@ -10,6 +10,7 @@ compares after every step and so names the first one that goes wrong.
 import argparse
 import random
 import time
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -36,6 +37,11 @@ class Mismatch(Exception):
     """The database answered something else than the model."""
 
 
+def spell(batch):
+    return "".join(f"\n    {tenant.id}: {p.payment_id} {p.user_id!r} {p.amount} ({p.base}) {p.kind}"
+                   f" {p.occurred_at}" for tenant, p in batch)
+
+
 class Tenant:
     """A program of the database and its model."""
 
@@ -52,6 +58,7 @@ class History:
         self.cursor = connection.cursor()
         self.seed, self.payments, self.clock, self.depth = seed, 0, EPOCH, 0
         self.told = []                  # the steps so far, in words
+        self.seen = Counter()           # refusals, and how payments were written
         self.tenants = [self.tenant(f"{seed}-{n}") for n in range(2)]
 
     # --- chance ----------------------------------------------------------------
@@ -96,7 +103,7 @@ class History:
         return self.weighted({
             self.random.randrange(1, 500) * UNIT: 50, self.random.randrange(10**9): 30,
             self.pick(1, 2, 9999, 10000, 10001, 3333): 10, 0: 8,
-            self.pick(2**53 - 1, 2**53 + 1, 2**60): 1, self.pick(MAX, 2**62, MAX // 10000): 0.3})
+            self.pick(2**53 - 1, 2**53 + 1, MAX // 10000 + 1): 1})
 
     # --- telling ---------------------------------------------------------------
 
@@ -108,6 +115,7 @@ class History:
             expected, state = know(), None
         except Refused as refusal:
             expected, state = None, str(refusal)
+            self.seen[state] += 1
         if state and self.depth:
             self.cursor.execute("SAVEPOINT refused")
         try:
@@ -178,7 +186,7 @@ class History:
                          id=tenant.id, c=key[0], t=key[1], l=key[2])
             del model.rates[key]
             return
-        rate = Rate(self.pick(0, 1, 100, 333, 1500, 2500, 10000, 10001),
+        rate = Rate(self.pick(0, 1, 100, 333, 1500, 2500, 10000, 10001, 20001),
                     self.weighted({0: 80, 1: 10, 5 * UNIT: 10}),
                     self.weighted({None: 80, 1: 10, 3: 10}))
         self.execute(f"{words} = {rate}", """
@@ -287,13 +295,14 @@ class History:
         click = None
         if self.chance(15):
             click = self.click(tenant, at)
+        reason = model.refusal(user, code, at, click)
         self.both(
             f"{tenant.id}: attribute {user!r} by {code!r} at {at} click {click}",
             lambda: self.ask("""SELECT a.attributed, a.reason FROM referral.attribute(
                                     %(user)s, %(code)s, %(click)s, %(at)s, %(id)s) AS a""",
                              user=user, code=code, click=click, at=at, id=tenant.id),
-            lambda: [(lambda reason: (reason is None, reason))(
-                model.attribute(user, code, at, click))])
+            lambda: [(reason is None, model.attribute(user, code, at, click))])
+        self.seen[reason or "attributed at once"] += 1
         if user in model.members and model.members[user].code is None:
             self.enroll(tenant, user)
 
@@ -430,9 +439,9 @@ class History:
             raise
 
     def write(self, path, batch, know):
+        self.seen[path.__name__] += 1
         written = [(tenant.id, payment) for tenant, payment in batch]
-        self.both(f"{path.__name__} " + "; ".join(f"{i}: {tuple(p)}" for i, p in written),
-                  lambda: path(self.cursor, written), know)
+        self.both(f"{path.__name__} {spell(batch)}", lambda: path(self.cursor, written), know)
 
     def pay(self):
         path = self.random.choice(paths.SINGLE + paths.ANY)
@@ -453,26 +462,24 @@ class History:
                 batch.append((tenant, payment._replace(payment_id=known)))
         if path is paths.merge:         # which refuses one target twice
             batch = list({(t.id, p.payment_id): (t, p) for t, p in batch}.values())
-        fresh = list({(t.id, p.payment_id): (t, p) for t, p in reversed(batch)
-                      if p.payment_id not in t.model.payments}.values())[::-1]
+        if path in paths.UNORDERED:     # huge sums might be refused in one order only
+            batch = [(t, p._replace(amount=p.amount % 2**40, base=p.base and p.base % 2**40))
+                     for t, p in batch]
+        fresh = {}
+        for t, p in batch:
+            if p.payment_id not in t.model.payments:
+                fresh.setdefault((t.id, p.payment_id), (t, p))
         if path not in paths.UNORDERED:
-            return self.write(path, batch, lambda: self.know(fresh))
-        # In which order the planner sent them is known only afterwards. Huge
-        # sums might be refused in one order and not in another.
-        batch = [(t, p._replace(amount=p.amount % 2**40, base=p.base and p.base % 2**40))
-                 for t, p in batch]
-        self.told.append(f"{path.__name__} {[(t.id, tuple(p)) for t, p in batch]}")
+            return self.write(path, batch, lambda: self.know(fresh.values()))
+        # In which order the planner sent them is known only afterwards.
+        self.told.append(f"{path.__name__} {spell(batch)}")
         path(self.cursor, [(t.id, p) for t, p in batch])
-        fresh = {(t.id, p.payment_id) for t, p in fresh}
-        order = {tuple(key): n for n, key in enumerate(self.ask(
+        self.seen[path.__name__] += 1
+        order = self.ask(
             "SELECT program_id, payment_id FROM referral.payment WHERE program_id = ANY(%(ids)s)"
             " AND payment_id = ANY(%(keys)s) ORDER BY payment_no",
-            ids=[t.id for t in self.tenants], keys=[key for _, key in fresh]))}
-        written = {}
-        for t, p in batch:
-            if (t.id, p.payment_id) in fresh:
-                written.setdefault((t.id, p.payment_id), (t, p))
-        self.know([written[key] for key in sorted(fresh, key=order.get)])
+            ids=[t.id for t in self.tenants], keys=[p.payment_id for t, p in fresh.values()])
+        self.know([fresh[key] for key in order if key in fresh])
 
     def pay_one_by_one(self):
         """A loop whose blocks survive refused rows."""
@@ -506,6 +513,19 @@ class History:
             if other:
                 raise Refused("RF001")
         self.write(paths.record, [(tenant, payment)], know)
+
+    def pay_huge(self):
+        """An amount that no reward can hold, or just can, in a savepoint that is rolled back."""
+        tenant, payment = self.batch(1)[0]
+        batch = [(tenant, payment._replace(base=self.pick(2**62, 2**62 - 1),
+                                           amount=self.pick(0, 2**62)))]
+        saved, inside = self.save(), self.depth > 0
+        self.cursor.execute("SAVEPOINT huge" if inside else "BEGIN")
+        self.depth += 1
+        self.write(self.random.choice(paths.SINGLE + paths.ANY), batch, lambda: self.know(batch))
+        self.depth -= 1
+        self.cursor.execute("ROLLBACK TO huge" if inside else "ROLLBACK")
+        self.restore(saved)
 
     def pay_nonsense(self):
         """What no table of payments takes; nothing of it, nor of its neighbours, is written."""
@@ -574,7 +594,7 @@ class History:
     def step(self, inside=False):
         self.clock += timedelta(seconds=self.random.randrange(int(2.8 * 86400)))
         payments = {self.pay: 42, self.pay_some_again: 7, self.pay_one_by_one: 2,
-                    self.record_again: 3, self.pay_nonsense: 2}
+                    self.record_again: 3, self.pay_nonsense: 2, self.pay_huge: 1}
         others = {self.attribute: 18, self.enroll: 4, self.validate: 3, self.campaign_code: 4,
                   self.slug: 3, self.set_tier: 2, self.suspend: 2, self.change_cap: 2,
                   self.set_rate: 3, self.change_tier: 1, self.change_campaign: 1.5,
@@ -592,9 +612,10 @@ class History:
 
     def check_pages(self, tenant):
         """One member's rewards by pages and by status are his rewards."""
-        user = self.member(tenant)
-        if user is None:
+        if not tenant.model.members:
             return
+        # Not by the history's own chance: a check must not change what follows.
+        user = random.Random(self.seed).choice(list(tenant.model.members))
         query = ("SELECT r.id, r.status FROM referral.list_rewards(%(user)s, %(status)s, %(rows)s,"
                  " %(skip)s, %(before)s, %(id)s) AS r")
         arguments = {"user": user, "id": tenant.id, "status": None, "skip": 0, "before": None}
@@ -624,6 +645,25 @@ class History:
         rewards = sum(len(tenant.model.rewards) for tenant in self.tenants)
         return f"{steps} steps, {self.payments} payments, {rewards} rewards"
 
+    def covered(self):
+        """What happened how often, to show that the rules were put to the test."""
+        seen = Counter()
+        for model in (tenant.model for tenant in self.tenants):
+            for a in model.attributions.values():
+                seen[model.status(a, FAR)] += 1
+                seen["by a campaign's code"] += a.campaign > 0
+            for reward in model.rewards:
+                seen[f"level {reward.level}"] += 1
+                seen["above the lowest tier"] += reward.tier > min(model.tiers, default=0)
+                seen["of a campaign"] += model.attributions[reward.payer].campaign > 0
+                seen["still pending"] += reward.available_at > datetime.now(UTC)
+            seen.update(model.unrewarded.values())
+            seen["above the lowest tier by rules"] += sum(
+                model.tier(m) > min(model.tiers, default=0) and not m.pinned
+                for m in model.members.values())
+            seen["codes used up"] += sum(c.cap == c.used > 0 for c in model.codes.values())
+        return seen + self.seen
+
 
 def main():
     arguments = argparse.ArgumentParser()
@@ -633,7 +673,7 @@ def main():
     arguments.add_argument("--every", action="store_true", help="compare after each step")
     options = arguments.parse_args()
     first = options.seed if options.seed is not None else int(time.time()) % 10**6 * 1000
-    tally = Tally()
+    tally, seen = Tally(), Counter()
     with Database("histories") as name:
         for seed in range(first, first + options.histories):
             connection = connect(name, options="-c synchronous_commit=off")
@@ -643,11 +683,13 @@ def main():
             try:
                 history = History(connection, seed)
                 tally.report(f"seed {seed}: {history.run(options.steps, options.every)}")
+                seen += history.covered()
             except (Mismatch, psycopg2.Error) as problem:
                 told = "\n".join(history.told[-8 if options.every else -3:]) if history else ""
                 tally.report(f"seed {seed}", f"after {len(history.told) if history else 0} steps:"
                              f"\n{told}\n{problem}")
             connection.close()
+    print("# " + ", ".join(f"{what}: {n}" for what, n in sorted(seen.items())))
     tally.finish()
 
 
