@@ -152,7 +152,7 @@ class History:
                 self.set_rate(tenant, (0, 0, level))
         for _ in range(self.pick(0, 2, 3)):
             self.add_tier(tenant)
-        for _ in range(self.pick(0, 1, 2)):
+        for _ in range(self.pick(0, 1, 2, 3)):
             self.add_campaign(tenant)
         return tenant
 
@@ -163,7 +163,7 @@ class History:
             "max_level": self.pick(0, 1, 2, 3, 5, 10),
             "qualify_days": self.pick(None, 10, 60), "earning_days": self.pick(None, 30, 200),
             "attribution_days": self.pick(1, 30),
-            "referrer_monthly_cap": self.pick(None, None, 0, 1, 2),
+            "referrer_monthly_cap": self.pick(None, 0, 1, 1, 2),
             "auto_tier": not model.auto_tier, "active": not model.active}
         # What stops everything does not stay for long.
         column = next((c for c, bad in (("active", False), ("referrer_monthly_cap", 0),
@@ -231,9 +231,9 @@ class History:
         if number > 5:
             return
         starts_at = self.clock + timedelta(days=self.pick(-10, 0, 5), microseconds=number)
-        campaign = Campaign(starts_at, starts_at + timedelta(days=self.pick(30, 120, 40000)),
-                            self.pick(None, None, 0, 1, 3), self.pick(None, None, 1, 2),
-                            self.pick(None, None, 0, 40 * UNIT, 300 * UNIT))
+        campaign = Campaign(starts_at, starts_at + timedelta(days=self.pick(60, 400, 40000)),
+                            self.pick(None, None, 0, 1, 3, 3), self.pick(None, None, 1, 2),
+                            self.pick(None, 0, 3 * UNIT, 40 * UNIT, 300 * UNIT))
         self.told.append(f"{tenant.id}: campaign {number} = {campaign}")
         insert(self.cursor, "campaign", program_id=tenant.id, campaign_id=number,
                name=f"campaign {number}", starts_at=campaign.starts_at, ends_at=campaign.ends_at,
@@ -282,8 +282,13 @@ class History:
         codes = list(model.codes.values())
         if user in model.members and self.chance(20):
             codes = [c for c in codes if user in model.line(c.owner)] or codes
-        elif self.chance(40):           # a few have most of the invitees
+        elif self.chance(40):
+            codes = [c for c in codes if c.campaign
+                     and self.clock < model.campaigns[c.campaign].ends_at] or codes
+        elif self.chance(50):           # a few have most of the invitees
             codes = codes[:6]
+        elif self.chance(30):           # and some lines are deep
+            codes = [c for c in codes if c.owner in model.attributions] or codes
         code = self.random.choice(codes).text
         return self.pick(code, code, code.upper(), code.lower(), code.swapcase())
 
@@ -385,7 +390,7 @@ class History:
         codes = [c for c in tenant.model.codes.values() if not c.disabled]
         if codes:
             code = self.random.choice(codes)
-            code.cap = self.pick(None, code.used, code.used + 1, code.used + 5)
+            code.cap = code.used + self.pick(0, 1, 1, 3) if self.chance(80) else None
             self.execute(f"{tenant.id}: cap of {code.text!r} = {code.cap}",
                          "UPDATE referral.code SET cap = %(cap)s"
                          " WHERE program_id = %(id)s AND code = %(code)s",
@@ -595,9 +600,9 @@ class History:
         self.clock += timedelta(seconds=self.random.randrange(int(2.8 * 86400)))
         payments = {self.pay: 42, self.pay_some_again: 7, self.pay_one_by_one: 2,
                     self.record_again: 3, self.pay_nonsense: 2, self.pay_huge: 1}
-        others = {self.attribute: 18, self.enroll: 4, self.validate: 3, self.campaign_code: 4,
-                  self.slug: 3, self.set_tier: 2, self.suspend: 2, self.change_cap: 2,
-                  self.set_rate: 3, self.change_tier: 1, self.change_campaign: 1.5,
+        others = {self.attribute: 18, self.enroll: 4, self.validate: 3, self.campaign_code: 6,
+                  self.slug: 3, self.set_tier: 2, self.suspend: 2, self.change_cap: 4,
+                  self.set_rate: 3, self.change_tier: 1, self.change_campaign: 2,
                   self.configure: 2}
         transactions = {} if inside else {self.transaction: 5}
         step = self.weighted(payments | others | transactions)
