@@ -87,17 +87,21 @@ class History:
         at = self.clock
         if self.chance(15):
             at -= timedelta(seconds=self.random.randrange(40 * 86400))
-        if self.chance(15):
-            local = at.astimezone(ZoneInfo(tenant.model.time_zone))
-            local = local.replace(hour=0, minute=0, second=0, microsecond=0)
-            if self.chance(30):
-                local = local.replace(day=1)
-            at = local.astimezone(UTC) + timedelta(microseconds=self.pick(-1, 0, 0, 1))
-        if self.chance(8) and tenant.model.attributions:
-            a = self.random.choice(list(tenant.model.attributions.values()))
-            days = self.pick(0, tenant.model.qualify_days or 0, tenant.model.earning_days or 0)
-            at = a.at + timedelta(days=days, microseconds=self.pick(-1, 0, 0, 1))
-        return at
+        return self.edge_of_day(tenant, at) if self.chance(15) else at
+
+    def nudge(self):
+        return timedelta(microseconds=self.pick(-1, 0, 0, 1))
+
+    def edge_of_day(self, tenant, at, first_of_month=40):
+        local = at.astimezone(ZoneInfo(tenant.model.time_zone))
+        local = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        if self.chance(first_of_month):
+            local = local.replace(day=1)
+        return local.astimezone(UTC) + self.nudge()
+
+    def edge_of_window(self, tenant, attribution):
+        days = self.pick(0, tenant.model.qualify_days or 0, tenant.model.earning_days or 0)
+        return attribution.at + timedelta(days=days) + self.nudge()
 
     def amount(self):
         return self.weighted({
@@ -169,11 +173,13 @@ class History:
         column = next((c for c, bad in (("active", False), ("referrer_monthly_cap", 0),
                                         ("max_level", 0)) if model.config[c] == bad), None)
         column = column or self.random.choice(list(change))
-        value = change[column]
+        self.set_program(tenant, column, change[column])
+
+    def set_program(self, tenant, column, value):
         self.execute(f"{tenant.id}: program.{column} = {value}",
                      f"UPDATE referral.program SET {column} = %(value)s WHERE program_id = %(id)s",
                      value=value, id=tenant.id)
-        model.configure(**{column: value})
+        tenant.model.configure(**{column: value})
 
     def set_rate(self, tenant, key=None):
         model = tenant.model
@@ -253,11 +259,14 @@ class History:
             ("code_cap", "code_cap", self.pick(None, 1, 4)),
             ("budget", "budget_micro", self.pick(None, campaign.spent + self.amount() % 2**50)),
             ("ends_at", "ends_at", campaign.ends_at + timedelta(days=10)))
+        self.limit(tenant, number, attribute, column, value)
+
+    def limit(self, tenant, number, attribute, column, value):
         self.execute(f"{tenant.id}: campaign {number} {column} = {value}",
                      f"UPDATE referral.campaign SET {column} = %(value)s"
                      " WHERE (program_id, campaign_id) = (%(id)s, %(number)s)",
                      id=tenant.id, number=number, value=value)
-        setattr(campaign, attribute, value)
+        setattr(tenant.model.campaigns[number], attribute, value)
 
     # --- members ---------------------------------------------------------------
 
@@ -297,6 +306,11 @@ class History:
         user = self.user()
         code = self.any_code(tenant, user)
         at = self.moment(tenant)
+        code_of = model.codes.get(code.lower())
+        if code_of and code_of.campaign and self.chance(40):
+            campaign = model.campaigns[code_of.campaign]
+            at = self.pick(campaign.starts_at, campaign.ends_at) + self.nudge()
+            at = min(at, datetime(2025, 1, 1, tzinfo=UTC))
         click = None
         if self.chance(15):
             click = self.click(tenant, at)
@@ -400,13 +414,20 @@ class History:
 
     def payment(self, tenant):
         self.payments += 1
-        user = self.user()
-        if self.chance(70) and tenant.model.attributions:
-            user = self.random.choice(list(tenant.model.attributions))
+        user, at = self.user(), self.moment(tenant)
+        attributions = tenant.model.attributions
+        if self.chance(70) and attributions:
+            user = self.random.choice(list(attributions))
+            fresh = [u for u, a in attributions.items() if a.qualified_at is None and not a.capped]
+            if fresh and self.chance(20):
+                user = self.random.choice(fresh)
+                at = self.edge_of_day(tenant, at) if self.chance(40) else at
+            if self.chance(12):
+                at = self.edge_of_window(tenant, attributions[user])
         amount = self.amount()
         base = self.weighted({None: 70, amount * 3 // 10: 15, 0: 5, self.amount(): 10})
         return Payment(f"p{self.payments}", user, amount, base,
-                       self.weighted({"purchase": 80, "deposit": 12, "fee": 8}), self.moment(tenant))
+                       self.weighted({"purchase": 80, "deposit": 12, "fee": 8}), at)
 
     def batch(self, size):
         """Rows of one program, or of both; within one statement many share a payer."""
@@ -532,6 +553,62 @@ class History:
         self.cursor.execute("ROLLBACK TO huge" if inside else "ROLLBACK")
         self.restore(saved)
 
+    def pay_unseen(self):
+        """Written while the trigger was away, taken in later: in the order (occurred_at, arrival)."""
+        batch = self.batch(self.pick(1, 4))
+        self.seen["pay_unseen"] += 1
+        self.told.append(f"unseen {spell(batch)}")
+        self.cursor.execute("SET session_replication_role = replica")
+        paths.insert_values(self.cursor, [(tenant.id, payment) for tenant, payment in batch])
+        self.cursor.execute("SET session_replication_role = origin")
+        for tenant in self.tenants:
+            mine = sorted((row for row in batch if row[0] is tenant), key=lambda r: r[1].occurred_at)
+            found = self.ask("SELECT subject FROM referral.verify(%(id)s)", id=tenant.id)
+            if (len(found) > 0) != (len(mine) > 0):
+                raise Mismatch(f"verify() says {found} of {len(mine)} payments not taken in")
+            self.cursor.execute("CALL referral.backfill('referral.payment', program_id => %s)",
+                                (tenant.id,))
+            self.know(mine)
+
+    def pay_up_to_budget(self):
+        """The rewards of a payment just fit into what is left of a budget, or just do not."""
+        tenant = self.which()
+        model = tenant.model
+        users = [u for u, a in model.attributions.items() if a.campaign]
+        if not users:
+            return
+        user = self.random.choice(users)
+        attribution = model.attributions[user]
+        payment = self.payment(tenant)._replace(user_id=user, base=None, kind="purchase",
+                                                amount=self.random.randrange(1, UNIT),
+                                                occurred_at=attribution.at + self.nudge())
+        line = model.line(user)[:model.max_level + 1]
+        total = sum(r.amount for r in model.rewards_of(payment, payment.amount, attribution, line))
+        campaign = model.campaigns[attribution.campaign]
+        self.limit(tenant, attribution.campaign, "budget", "budget_micro",
+                   campaign.spent + total - self.pick(0, 0, 1) * (total > 0))
+        self.write(paths.insert_values, [(tenant, payment)],
+                   lambda: self.know([(tenant, payment)]))
+
+    def pay_about_new_month(self):
+        """First payments around a local month's beginning, with room for one in that month."""
+        tenant = self.which()
+        model = tenant.model
+        fresh = [u for u, a in model.attributions.items() if a.qualified_at is None
+                 and not a.capped and a.at < self.clock - timedelta(days=32)]
+        if len(fresh) < 2:
+            return
+        at = [self.edge_of_day(tenant, self.clock, 100) for _ in range(2)]
+        chosen = model.members[self.random.choice(fresh)].referrer
+        cap = model.members[chosen].invited[model.month(at[0])] + 1
+        self.set_program(tenant, "referrer_monthly_cap", cap)
+        fresh = sorted(fresh, key=lambda u: model.members[u].referrer != chosen)
+        batch = [(tenant, self.payment(tenant)._replace(user_id=u, kind="purchase", base=UNIT,
+                                                        occurred_at=t))
+                 for u, t in zip(fresh, at)]
+        self.write(paths.insert_values, batch, lambda: self.know(batch))
+        self.set_program(tenant, "referrer_monthly_cap", self.pick(None, 2))
+
     def pay_nonsense(self):
         """What no table of payments takes; nothing of it, nor of its neighbours, is written."""
         tenant, payment = self.batch(1)[0]
@@ -599,12 +676,13 @@ class History:
     def step(self, inside=False):
         self.clock += timedelta(seconds=self.random.randrange(int(2.8 * 86400)))
         payments = {self.pay: 42, self.pay_some_again: 7, self.pay_one_by_one: 2,
-                    self.record_again: 3, self.pay_nonsense: 2, self.pay_huge: 1}
+                    self.record_again: 3, self.pay_up_to_budget: 2, self.pay_about_new_month: 2,
+                    self.pay_nonsense: 2, self.pay_huge: 1}
         others = {self.attribute: 18, self.enroll: 4, self.validate: 3, self.campaign_code: 6,
                   self.slug: 3, self.set_tier: 2, self.suspend: 2, self.change_cap: 4,
                   self.set_rate: 3, self.change_tier: 1, self.change_campaign: 2,
                   self.configure: 2}
-        transactions = {} if inside else {self.transaction: 5}
+        transactions = {} if inside else {self.transaction: 5, self.pay_unseen: 1}
         step = self.weighted(payments | others | transactions)
         step(*([self.which()] if step in others else []))
 
