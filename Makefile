@@ -5,21 +5,22 @@ EXTENSION = referral
 EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" referral.control)
 
 # In the order in which data flows; order is meaning.
-CODE = types session config members attribution payments sources reading \
-       proof install api grants
+CODE = guard types session config members attribution payments sources \
+       reading explain proof install api grants
 CODE_SQL = $(CODE:%=sql/code/%.sql)
 MODEL_SQL = $(sort $(wildcard sql/model/*.sql))
 
 DATA_built = sql/referral--$(EXTVERSION).sql
 MODULE_big = referral
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
-PG_CFLAGS = -std=gnu11 -DREFERRAL_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS = -std=gnu11
+PG_CPPFLAGS = -DREFERRAL_VERSION='"$(EXTVERSION)"'
 
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --load-extension=referral
 ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --outputdir=. --load-extension=referral
-EXTRA_CLEAN = sql/referral--*.sql results output_iso regression.diffs regression.out tmp_check
+EXTRA_CLEAN = sql/referral--*.sql results output_iso regression.diffs regression.out
 
 PG_CONFIG ?= pg_config
 ifneq ($(shell command -v $(PG_CONFIG) 2>/dev/null),)
@@ -31,3 +32,12 @@ $(OBJS): $(wildcard src/*.h)
 
 sql/referral--$(EXTVERSION).sql: $(CODE_SQL) $(MODEL_SQL) scripts/build-sql
 	scripts/build-sql $(CODE_SQL) > $@
+
+# Both install what the machine lacks and run servers of their own.
+.PHONY: test demo demo-stop
+test:
+	scripts/test $(SUITE)
+demo:
+	scripts/demo start $(PAYMENTS)
+demo-stop:
+	scripts/demo stop

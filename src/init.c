@@ -1,7 +1,7 @@
 /*
  * init.c
- *	  The module: magic block and start-up of the parts that keep something
- *	  per session.
+ *	  The module: magic block, version, and start-up of the parts that keep
+ *	  something per session.
  */
 #include "postgres.h"
 
@@ -10,8 +10,11 @@
 #include "intake.h"
 #include "program_cache.h"
 #include "tables.h"
+#include "utils/builtins.h"
 
 PG_MODULE_MAGIC;
+
+PG_FUNCTION_INFO_V1(referral_library_version);
 
 extern PGDLLEXPORT void _PG_init(void);
 
@@ -22,4 +25,14 @@ _PG_init(void)
 	tables_init();
 	program_cache_init();
 	counters_init();
+}
+
+/*
+ * REFERRAL_VERSION is the control file's default_version, so that a library
+ * that is newer or older than the SQL it serves can be told.
+ */
+Datum
+referral_library_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(REFERRAL_VERSION));
 }

@@ -1,1 +1,404 @@
--- reading
+-- What members and operators read. Sums come from the counters, rows from a
+-- keyed page: nothing here walks a history to answer.
+--
+-- PL/pgSQL throughout, because it keeps its plans for the session where SQL
+-- functions with a pinned search_path plan anew at each call. A list finds its
+-- page by comparing rows, (owner, id) < (x, y), and with sorting switched off:
+-- then only the index that holds the rows in their order is left to the
+-- planner, whatever the statistics say, and a page costs a page. Compiling
+-- such plans (jit) costs a hundred times what they take.
+
+CREATE FUNCTION referral.balance_of(program_id bigint, member_id bigint) RETURNS referral.balance
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    balance referral.balance;
+BEGIN
+    SELECT coalesce(sum(e.amount_micro) FILTER (WHERE e.available_at > statement_timestamp()), 0),
+           coalesce(sum(e.amount_micro), 0)
+      INTO balance.pending_micro, balance.lifetime_micro
+      FROM referral.earning AS e
+     WHERE e.program_id = balance_of.program_id
+       AND e.member_id = balance_of.member_id;
+    balance.available_micro := balance.lifetime_micro - balance.pending_micro;
+    RETURN balance;
+END
+$$;
+COMMENT ON FUNCTION referral.balance_of(bigint, bigint) IS
+'Balance of a member in micro-units, by his internal number: the one place that says what a balance
+is.
+A member without earnings has zeros.';
+
+CREATE FUNCTION referral.referral_overview(
+    user_id text,
+    program_id bigint DEFAULT referral.current_program())
+    RETURNS SETOF referral.overview
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT (SELECT c.code
+              FROM referral.code AS c
+             WHERE c.program_id = m.program_id
+               AND c.user_id = m.user_id
+               AND c.kind = 'uid'),
+           (SELECT c.code
+              FROM referral.code AS c
+             WHERE c.program_id = m.program_id
+               AND c.user_id = m.user_id
+               AND c.kind = 'custom'
+               AND c.disabled_at IS NULL),
+           own.tier,
+           (SELECT t.label
+              FROM referral.tier AS t
+             WHERE t.program_id = m.program_id
+               AND t.tier = own.tier),
+           coalesce((SELECT r.rate_bps
+                       FROM referral.rate AS r
+                      WHERE r.program_id = m.program_id
+                        AND r.campaign_id = 0
+                        AND r.tier IN (own.tier, 0)
+                        AND r.level = 1
+                      ORDER BY r.tier DESC
+                      LIMIT 1), 0),
+           (SELECT coalesce(sum(i.paid_invitees), 0)::bigint
+              FROM referral.invited AS i
+             WHERE i.program_id = m.program_id
+               AND i.member_id = m.member_id),
+           referral.balance_of(m.program_id, m.member_id),
+           (SELECT inviter.display_name
+              FROM referral.member AS inviter
+             WHERE inviter.program_id = m.program_id
+               AND inviter.member_id = m.referrer_id)
+      FROM referral.member AS m
+           -- OFFSET 0: asked once, not once per use
+           CROSS JOIN LATERAL (SELECT referral.effective_tier(m.program_id, m.member_id) AS tier
+                               OFFSET 0) AS own
+     WHERE m.program_id = referral_overview.program_id
+       AND m.user_id = referral_overview.user_id;
+END
+$$;
+COMMENT ON FUNCTION referral.referral_overview(text, bigint) IS
+'One member at a glance: codes, tier, rate, paid invitees, balance, who invited him.
+user_id: the application''s id of the member. One row; none for an unknown user. Balances are in
+micro-units; rate_bps is level 1 outside campaigns at his tier.';
+
+CREATE FUNCTION referral.list_rewards(
+    user_id text,
+    status text[] DEFAULT NULL,
+    max_rows integer DEFAULT NULL,
+    skip integer DEFAULT NULL,
+    before_id bigint DEFAULT NULL,
+    program_id bigint DEFAULT referral.current_program())
+    RETURNS SETOF referral.reward_row
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
+    SET search_path = pg_catalog, pg_temp
+    SET enable_sort = off
+    SET jit = off
+AS $$
+DECLARE
+    beneficiary bigint := (SELECT m.member_id
+                             FROM referral.member AS m
+                            WHERE m.program_id = list_rewards.program_id
+                              AND m.user_id = list_rewards.user_id);
+    pending   boolean := list_rewards.status IS NULL
+                         OR coalesce('pending' = ANY (list_rewards.status), false);
+    available boolean := list_rewards.status IS NULL
+                         OR coalesce('available' = ANY (list_rewards.status), false);
+    first_id  bigint := coalesce(list_rewards.before_id, 9223372036854775807);
+    walk_from bigint := first_id;
+    matching  bigint;
+BEGIN
+    -- The counters know how many rewards match: the walk ends with the last of
+    -- them instead of at the end of the history. Pending ones are the newest,
+    -- so their walk starts at the top even where the page does not.
+    IF list_rewards.status IS NOT NULL THEN
+        SELECT sum(e.rewards)
+          INTO matching
+          FROM referral.earning AS e
+         WHERE e.program_id = list_rewards.program_id
+           AND e.member_id = beneficiary
+           AND CASE WHEN e.available_at > statement_timestamp() THEN pending ELSE available END;
+        IF coalesce(matching, 0) <= 0 THEN
+            RETURN;
+        END IF;
+        IF NOT available THEN
+            walk_from := 9223372036854775807;
+        END IF;
+    END IF;
+
+    RETURN QUERY
+    SELECT r.reward_id,
+           CASE WHEN r.available_at > statement_timestamp() THEN 'pending' ELSE 'available' END,
+           r.level::integer,
+           r.tier,
+           r.rate_bps,
+           r.base_micro,
+           r.amount_micro,
+           0::bigint,
+           0::bigint,
+           p.currency,
+           payer.user_id::text,
+           payer.display_name,
+           r.payment_id::text,
+           r.created_at,
+           r.available_at
+      FROM (SELECT matched.*
+              FROM (SELECT walked.*
+                      FROM referral.reward AS walked
+                     WHERE walked.program_id = list_rewards.program_id
+                       AND (walked.member_id, walked.reward_id) >= (beneficiary, 0)
+                       AND (walked.member_id, walked.reward_id) < (beneficiary, walk_from)
+                       AND CASE WHEN walked.available_at > statement_timestamp()
+                                THEN pending ELSE available END
+                     ORDER BY walked.member_id DESC, walked.reward_id DESC
+                     LIMIT matching) AS matched
+             WHERE matched.reward_id < first_id
+             ORDER BY matched.member_id DESC, matched.reward_id DESC
+             LIMIT CASE WHEN list_rewards.max_rows >= 0 THEN list_rewards.max_rows ELSE 50 END
+            OFFSET greatest(list_rewards.skip, 0)) AS r
+           CROSS JOIN LATERAL (SELECT program.currency
+                                 FROM referral.program
+                                WHERE program.program_id = r.program_id
+                                LIMIT 1) AS p
+           LEFT JOIN LATERAL (SELECT m.user_id, m.display_name
+                                FROM referral.member AS m
+                               WHERE m.program_id = r.program_id
+                                 AND m.member_id = r.payer_id
+                               LIMIT 1) AS payer ON true
+     ORDER BY r.member_id DESC, r.reward_id DESC;
+END
+$$;
+COMMENT ON FUNCTION referral.list_rewards(text, text[], integer, integer, bigint, bigint) IS
+'Rewards of a member, newest first (descending id, the order of processing).
+user_id: the application''s id of the member; an unknown one has no rewards. status: only these of
+pending, available; NULL for all; unknown ones match nothing. max_rows: page length, NULL or
+negative for 50. skip: rows passed over first, NULL or negative for 0. before_id: only ids below it;
+pages by it cost the same however far down.';
+
+CREATE FUNCTION referral.list_invitees(
+    user_id text,
+    max_rows integer DEFAULT NULL,
+    skip integer DEFAULT NULL,
+    program_id bigint DEFAULT referral.current_program())
+    RETURNS SETOF referral.invitee_row
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
+    SET search_path = pg_catalog, pg_temp
+    SET enable_sort = off
+    SET jit = off
+AS $$
+DECLARE
+    referrer bigint := (SELECT m.member_id
+                          FROM referral.member AS m
+                         WHERE m.program_id = list_invitees.program_id
+                           AND m.user_id = list_invitees.user_id);
+BEGIN
+    RETURN QUERY
+    SELECT a.user_id::text,
+           invitee.display_name,
+           a.attributed_at,
+           (SELECT coalesce(sum(paid.volume_micro), 0)::bigint
+              FROM referral.paid
+             WHERE paid.program_id = a.program_id
+               AND paid.member_id = a.member_id)
+      FROM (SELECT walked.*
+              FROM referral.attribution AS walked
+             WHERE walked.program_id = list_invitees.program_id
+               AND (walked.referrer_id, walked.attribution_id) >= (referrer, 0)
+               AND (walked.referrer_id, walked.attribution_id) <= (referrer, 9223372036854775807)
+             ORDER BY walked.referrer_id DESC, walked.attribution_id DESC
+             LIMIT CASE WHEN list_invitees.max_rows >= 0 THEN list_invitees.max_rows ELSE 50 END
+            OFFSET greatest(list_invitees.skip, 0)) AS a
+           LEFT JOIN LATERAL (SELECT m.display_name
+                                FROM referral.member AS m
+                               WHERE m.program_id = a.program_id
+                                 AND m.member_id = a.member_id
+                               LIMIT 1) AS invitee ON true
+     ORDER BY a.referrer_id DESC, a.attribution_id DESC;
+END
+$$;
+COMMENT ON FUNCTION referral.list_invitees(text, integer, integer, bigint) IS
+'Members that a member referred directly, the newest attribution first, whatever became of it.
+user_id: the application''s id of the referrer; an unknown one has no invitees. max_rows: page
+length, NULL or negative for 50. skip: rows passed over first, NULL or negative for 0.
+total_paid_micro is in micro-units.
+Errors: 22003 if what one invitee paid does not fit bigint.';
+
+CREATE FUNCTION referral.list_downline(
+    user_id text,
+    max_rows integer DEFAULT NULL,
+    skip integer DEFAULT NULL,
+    program_id bigint DEFAULT referral.current_program())
+    RETURNS SETOF referral.downline_row
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+AS $$
+DECLARE
+    -- The members of the level above the one that is listed.
+    above bigint[] := ARRAY(SELECT m.member_id
+                              FROM referral.member AS m
+                             WHERE m.program_id = list_downline.program_id
+                               AND m.user_id = list_downline.user_id);
+    deepest integer := (SELECT p.max_level
+                          FROM referral.program AS p
+                         WHERE p.program_id = list_downline.program_id);
+    rows_left bigint := CASE WHEN list_downline.max_rows >= 0
+                             THEN list_downline.max_rows ELSE 50 END;
+    skip_left bigint := greatest(list_downline.skip, 0);
+    listed bigint;
+BEGIN
+    FOR depth IN 1 .. coalesce(deepest, 0) LOOP
+        EXIT WHEN rows_left = 0 OR cardinality(above) = 0;
+
+        RETURN QUERY
+        SELECT a.user_id::text,
+               below.display_name,
+               a.attributed_at,
+               paid.volume_micro,
+               depth,
+               paid.payments,
+               paid.volume_micro
+          FROM (SELECT newest.*
+                  FROM unnest(above) AS parent(member_id)
+                       -- No parent can fill more than the page, so level 1 reads just that.
+                       CROSS JOIN LATERAL (
+                           SELECT child.*
+                             FROM referral.attribution AS child
+                            WHERE child.program_id = list_downline.program_id
+                              AND child.referrer_id = parent.member_id
+                            ORDER BY child.attribution_id DESC
+                            LIMIT skip_left + rows_left) AS newest
+                 ORDER BY newest.attribution_id DESC
+                 LIMIT rows_left OFFSET skip_left) AS a
+               LEFT JOIN LATERAL (SELECT m.display_name
+                                    FROM referral.member AS m
+                                   WHERE m.program_id = a.program_id
+                                     AND m.member_id = a.member_id
+                                   LIMIT 1) AS below ON true
+               CROSS JOIN LATERAL (
+                   SELECT coalesce(sum(counted.volume_micro), 0)::bigint AS volume_micro,
+                          coalesce(sum(counted.payments), 0)::bigint AS payments
+                     FROM referral.paid AS counted
+                    WHERE counted.program_id = a.program_id
+                      AND counted.member_id = a.member_id) AS paid
+         ORDER BY a.attribution_id DESC;
+        GET DIAGNOSTICS listed = ROW_COUNT;
+        rows_left := rows_left - listed;
+        EXIT WHEN rows_left = 0;
+
+        above := ARRAY(SELECT child.member_id
+                         FROM unnest(above) AS parent(member_id)
+                              CROSS JOIN LATERAL (
+                                  SELECT a.member_id
+                                    FROM referral.attribution AS a
+                                   WHERE a.program_id = list_downline.program_id
+                                     AND a.referrer_id = parent.member_id
+                                   OFFSET 0) AS child);
+        skip_left := greatest(skip_left - cardinality(above), 0);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION referral.list_downline(text, integer, integer, bigint) IS
+'Members below a member: level by level down to the program''s max_level, in each the newest
+attribution first.
+user_id: the application''s id of the member on top; an unknown one has nobody below. max_rows: page
+length, NULL or negative for 50. skip: rows passed over first, NULL or negative for 0. Amounts are
+in micro-units. The cost grows with the members on the levels passed over and shown, never with
+payments.
+Errors: 22003 if what one member paid does not fit bigint.';
+
+CREATE FUNCTION referral.level_stats(
+    user_id text,
+    program_id bigint DEFAULT referral.current_program())
+    RETURNS SETOF referral.level_row
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    WITH me AS MATERIALIZED (
+        SELECT m.program_id, m.member_id, p.max_level,
+               referral.effective_tier(m.program_id, m.member_id) AS tier
+          FROM referral.member AS m
+               JOIN referral.program AS p ON p.program_id = m.program_id
+         WHERE m.program_id = level_stats.program_id
+           AND m.user_id = level_stats.user_id
+    ), earned AS (
+        SELECT e.level,
+               sum(e.volume_micro) AS volume_micro,
+               sum(e.deposits_micro) AS deposits_micro,
+               sum(e.amount_micro) AS amount_micro
+          FROM me
+               JOIN referral.earning AS e
+                 ON e.program_id = me.program_id AND e.member_id = me.member_id
+         GROUP BY e.level
+    ), counted AS (
+        SELECT d.level, sum(d.members) AS members
+          FROM me
+               JOIN referral.downline AS d
+                 ON d.program_id = me.program_id AND d.member_id = me.member_id
+         GROUP BY d.level
+    )
+    SELECT depth.level,
+           coalesce(counted.members, 0)::bigint,
+           coalesce(earned.volume_micro, 0)::bigint,
+           coalesce(earned.deposits_micro, 0)::bigint,
+           coalesce(earned.amount_micro, 0)::bigint,
+           coalesce((SELECT r.rate_bps
+                       FROM referral.rate AS r
+                      WHERE r.program_id = me.program_id
+                        AND r.campaign_id = 0
+                        AND r.tier IN (me.tier, 0)
+                        AND r.level = depth.level
+                      ORDER BY r.tier DESC
+                      LIMIT 1), 0)
+      FROM me
+           CROSS JOIN LATERAL generate_series(1, me.max_level) AS depth(level)
+           LEFT JOIN earned ON earned.level = depth.level
+           LEFT JOIN counted ON counted.level = depth.level
+     ORDER BY depth.level;
+END
+$$;
+COMMENT ON FUNCTION referral.level_stats(text, bigint) IS
+'What stands and was earned on each level below a member: a row for every level from 1 to the
+program''s max_level, zeros included.
+user_id: the application''s id of the member; none for an unknown one. Amounts are in micro-units,
+rate_bps in basis points.
+Errors: 22003 if a sum of one level does not fit bigint.';
+
+CREATE FUNCTION referral.earnings_by_day(
+    user_id text,
+    since date DEFAULT NULL,
+    until date DEFAULT NULL,
+    program_id bigint DEFAULT referral.current_program())
+    RETURNS SETOF referral.day_row
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT e.earned_on,
+           sum(e.amount_micro),
+           0::numeric,
+           sum(e.rewards)::bigint
+      FROM referral.member AS m
+           JOIN referral.earning AS e
+             ON e.program_id = m.program_id AND e.member_id = m.member_id
+     WHERE m.program_id = earnings_by_day.program_id
+       AND m.user_id = earnings_by_day.user_id
+       AND (earnings_by_day.since IS NULL OR e.earned_on >= earnings_by_day.since)
+       AND (earnings_by_day.until IS NULL OR e.earned_on < earnings_by_day.until)
+     GROUP BY e.earned_on
+    HAVING sum(e.rewards) <> 0
+     ORDER BY e.earned_on;
+END
+$$;
+COMMENT ON FUNCTION referral.earnings_by_day(text, date, date, bigint) IS
+'What a member earned per day, over all levels, oldest day first; days without a reward are left
+out.
+user_id: the application''s id of the member; an unknown one has no days. since: first day; until:
+the day after the last one; NULL for no bound. Days are those of the payments'' occurred_at in the
+program''s time zone. Amounts are in micro-units; payments counts those that earned him something.';

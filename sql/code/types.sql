@@ -1,1 +1,222 @@
--- types
+-- Named composite types of results. Columns are only ever added, at the end.
+-- Money is in micro-units of the program's currency. What is summed over one
+-- level or one person is bigint and raises 22003 where it does not fit; what
+-- is summed over levels is numeric.
+
+CREATE TYPE referral.balance AS (
+    pending_micro   numeric,
+    available_micro numeric,
+    lifetime_micro  numeric
+);
+COMMENT ON TYPE referral.balance IS 'What a member has earned: lifetime = pending + available, while nothing was spent or paid out';
+COMMENT ON COLUMN referral.balance.pending_micro IS 'Micro-units of the program''s currency whose hold is not over yet';
+COMMENT ON COLUMN referral.balance.available_micro IS 'Micro-units of the program''s currency that may be spent or paid out';
+COMMENT ON COLUMN referral.balance.lifetime_micro IS 'Micro-units of the program''s currency ever earned, net of reversals';
+
+CREATE TYPE referral.overview AS (
+    primary_code    text,
+    custom_slug     text,
+    tier            integer,
+    tier_label      text,
+    rate_bps        integer,
+    paid_invitees   bigint,
+    balance         referral.balance,
+    inviter_display text
+);
+COMMENT ON TYPE referral.overview IS 'One member at a glance: codes, tier, balance; what referral_overview() returns';
+COMMENT ON COLUMN referral.overview.primary_code IS 'The code he shares; works for ever';
+COMMENT ON COLUMN referral.overview.custom_slug IS 'His active slug; NULL: none';
+COMMENT ON COLUMN referral.overview.tier IS 'Tier by which his next reward is computed; 0: the program has no tiers';
+COMMENT ON COLUMN referral.overview.tier_label IS 'Name of the tier; NULL without tiers';
+COMMENT ON COLUMN referral.overview.rate_bps IS 'Basis points of level 1 at his tier outside campaigns; 0: no such rate';
+COMMENT ON COLUMN referral.overview.paid_invitees IS 'Members he referred who made a first earning payment';
+COMMENT ON COLUMN referral.overview.balance IS 'What he earned, in micro-units of the program''s currency';
+COMMENT ON COLUMN referral.overview.inviter_display IS 'Display name of who referred him; NULL: nobody, or one without a name';
+
+CREATE TYPE referral.reward_row AS (
+    id                bigint,
+    status            text,
+    level             integer,
+    tier              integer,
+    rate_bps          integer,
+    base_micro        bigint,
+    amount_micro      bigint,
+    reversed_micro    bigint,
+    written_off_micro bigint,
+    currency          text,
+    invitee_user_id   text,
+    invitee_display   text,
+    payment_id        text,
+    created_at        timestamptz,
+    available_at      timestamptz
+);
+COMMENT ON TYPE referral.reward_row IS 'One reward: what one payment earned a member on one level; what list_rewards() returns';
+COMMENT ON COLUMN referral.reward_row.id IS 'Rises with the order of processing';
+COMMENT ON COLUMN referral.reward_row.status IS 'pending: the hold is not over; available: it is';
+COMMENT ON COLUMN referral.reward_row.level IS '0: his own payment; 1: a payment of somebody he referred; 2..10: further down';
+COMMENT ON COLUMN referral.reward_row.tier IS 'His tier when the payment was processed';
+COMMENT ON COLUMN referral.reward_row.rate_bps IS 'Basis points applied to the base';
+COMMENT ON COLUMN referral.reward_row.base_micro IS 'Micro-units that the commission was computed on';
+COMMENT ON COLUMN referral.reward_row.amount_micro IS 'Micro-units earned: floor(base_micro * rate_bps / 10000) + the rate''s flat amount';
+COMMENT ON COLUMN referral.reward_row.reversed_micro IS 'Micro-units taken back by refunds';
+COMMENT ON COLUMN referral.reward_row.written_off_micro IS 'Micro-units that a refund should have taken back but the debt policy let go';
+COMMENT ON COLUMN referral.reward_row.currency IS 'Currency of the program, of which the amounts are millionths';
+COMMENT ON COLUMN referral.reward_row.invitee_user_id IS 'Who paid';
+COMMENT ON COLUMN referral.reward_row.invitee_display IS 'Display name of who paid; NULL: none known';
+COMMENT ON COLUMN referral.reward_row.payment_id IS 'The payment, as the application named it';
+COMMENT ON COLUMN referral.reward_row.created_at IS 'When the payment was processed';
+COMMENT ON COLUMN referral.reward_row.available_at IS 'End of the hold; frozen when the reward was made';
+
+CREATE TYPE referral.invitee_row AS (
+    user_id          text,
+    display_name     text,
+    signed_at        timestamptz,
+    total_paid_micro bigint
+);
+COMMENT ON TYPE referral.invitee_row IS 'One member referred directly; what list_invitees() returns';
+COMMENT ON COLUMN referral.invitee_row.user_id IS 'The application''s id of the invitee';
+COMMENT ON COLUMN referral.invitee_row.display_name IS 'Display name; NULL: none known';
+COMMENT ON COLUMN referral.invitee_row.signed_at IS 'When he was attributed';
+COMMENT ON COLUMN referral.invitee_row.total_paid_micro IS 'Micro-units he paid since then, deposits left out, refunds not taken off';
+
+CREATE TYPE referral.downline_row AS (
+    user_id          text,
+    display_name     text,
+    signed_at        timestamptz,
+    total_paid_micro bigint,
+    level            integer,
+    payments         bigint,
+    volume_micro     bigint
+);
+COMMENT ON TYPE referral.downline_row IS 'One member somewhere below a member; what list_downline() returns';
+COMMENT ON COLUMN referral.downline_row.user_id IS 'The application''s id of the member below';
+COMMENT ON COLUMN referral.downline_row.display_name IS 'Display name; NULL: none known';
+COMMENT ON COLUMN referral.downline_row.signed_at IS 'When he was attributed';
+COMMENT ON COLUMN referral.downline_row.total_paid_micro IS 'Micro-units he paid since then, deposits left out, refunds not taken off';
+COMMENT ON COLUMN referral.downline_row.level IS '1: referred directly; 2: referred by one of those; and so on';
+COMMENT ON COLUMN referral.downline_row.payments IS 'Payments behind volume_micro';
+COMMENT ON COLUMN referral.downline_row.volume_micro IS 'Micro-units of his payments since he was attributed, deposits left out';
+
+CREATE TYPE referral.level_row AS (
+    level          integer,
+    members        bigint,
+    volume_micro   bigint,
+    deposits_micro bigint,
+    earnings_micro bigint,
+    rate_bps       integer
+);
+COMMENT ON TYPE referral.level_row IS 'One level below a member; what level_stats() returns';
+COMMENT ON COLUMN referral.level_row.level IS '1: referred directly; up to the program''s max_level';
+COMMENT ON COLUMN referral.level_row.members IS 'Members on this level by the tree as it is now';
+COMMENT ON COLUMN referral.level_row.volume_micro IS 'Micro-units paid on this level, deposits left out, by the tree at the moment of each payment';
+COMMENT ON COLUMN referral.level_row.deposits_micro IS 'Micro-units deposited on this level, by the tree at the moment of each deposit';
+COMMENT ON COLUMN referral.level_row.earnings_micro IS 'Micro-units this level earned the member, net of reversals';
+COMMENT ON COLUMN referral.level_row.rate_bps IS 'Basis points of this level at his tier outside campaigns; 0: no such rate';
+
+CREATE TYPE referral.day_row AS (
+    day            date,
+    earned_micro   numeric,
+    reversed_micro numeric,
+    payments       bigint
+);
+COMMENT ON TYPE referral.day_row IS 'What a member earned by the payments of one day; what earnings_by_day() returns';
+COMMENT ON COLUMN referral.day_row.day IS 'Day of the payments'' occurred_at in the program''s time zone';
+COMMENT ON COLUMN referral.day_row.earned_micro IS 'Micro-units earned, reversals not taken off';
+COMMENT ON COLUMN referral.day_row.reversed_micro IS 'Micro-units of these that refunds took back later';
+COMMENT ON COLUMN referral.day_row.payments IS 'Payments that earned him something';
+
+CREATE TYPE referral.broken_invariant AS (
+    program_id bigint,
+    invariant  text,
+    subject    text,
+    expected   numeric,
+    found      numeric,
+    hint       text
+);
+COMMENT ON TYPE referral.broken_invariant IS 'One place where the books contradict themselves; what verify() returns';
+COMMENT ON COLUMN referral.broken_invariant.program_id IS 'The program whose books are broken';
+COMMENT ON COLUMN referral.broken_invariant.invariant IS 'Stable name of the invariant; docs/verify.md lists them';
+COMMENT ON COLUMN referral.broken_invariant.subject IS 'The row or key concerned';
+COMMENT ON COLUMN referral.broken_invariant.expected IS 'What the books say it should be; money in micro-units';
+COMMENT ON COLUMN referral.broken_invariant.found IS 'What is there; money in micro-units';
+COMMENT ON COLUMN referral.broken_invariant.hint IS 'What to do about it';
+
+CREATE TYPE referral.code_state AS (
+    code text,
+    cap  bigint,
+    used bigint
+);
+COMMENT ON TYPE referral.code_state IS 'A code and how often it may be and was used; what campaign_code() returns';
+COMMENT ON COLUMN referral.code_state.code IS 'The code, in the form in which it was issued';
+COMMENT ON COLUMN referral.code_state.cap IS 'Invitees that may qualify by it; NULL: any number';
+COMMENT ON COLUMN referral.code_state.used IS 'Invitees that did qualify by it';
+
+CREATE TYPE referral.code_validity AS (
+    valid  boolean,
+    reason text
+);
+COMMENT ON TYPE referral.code_validity IS 'Whether a code would attribute; what validate_code() returns';
+COMMENT ON COLUMN referral.code_validity.valid IS 'True: attribute() would accept it now';
+COMMENT ON COLUMN referral.code_validity.reason IS 'NULL when valid, else the first reason that applies: unknown_code, self_referral, already_attributed, cycle, code_disabled, campaign_inactive, click_expired, cap_reached';
+
+CREATE TYPE referral.attribution_result AS (
+    attributed     boolean,
+    reason         text,
+    attribution_id bigint,
+    status         text
+);
+COMMENT ON TYPE referral.attribution_result IS 'What became of an attempt to attribute; what attribute() returns';
+COMMENT ON COLUMN referral.attribution_result.attributed IS 'True: this call made the attribution';
+COMMENT ON COLUMN referral.attribution_result.reason IS 'NULL when attributed, else the first reason that applies, as of validate_code()';
+COMMENT ON COLUMN referral.attribution_result.attribution_id IS 'The user''s attribution, made now or before; NULL: there is none';
+COMMENT ON COLUMN referral.attribution_result.status IS 'Its status: attributed, qualified, rewarded, review_required, rejected, capped, expired; NULL: there is none';
+
+CREATE TYPE referral.tier_change AS (
+    old_tier integer,
+    new_tier integer
+);
+COMMENT ON TYPE referral.tier_change IS 'A member''s tier before and after; what set_tier() returns';
+COMMENT ON COLUMN referral.tier_change.old_tier IS 'Effective tier before; 0: the program has no tiers';
+COMMENT ON COLUMN referral.tier_change.new_tier IS 'Effective tier after';
+
+CREATE TYPE referral.code_row AS (
+    code_id     bigint,
+    user_id     text,
+    code        text,
+    kind        text,
+    campaign_id bigint,
+    cap         bigint,
+    used        bigint,
+    created_at  timestamptz,
+    disabled_at timestamptz
+);
+COMMENT ON TYPE referral.code_row IS 'One code of a member; what set_custom_slug() returns';
+COMMENT ON COLUMN referral.code_row.code_id IS 'Number of the code';
+COMMENT ON COLUMN referral.code_row.user_id IS 'Whose code it is';
+COMMENT ON COLUMN referral.code_row.code IS 'The code, in the form in which it was issued';
+COMMENT ON COLUMN referral.code_row.kind IS 'uid: the primary code; custom: a slug; campaign: issued inside a campaign';
+COMMENT ON COLUMN referral.code_row.campaign_id IS 'The campaign; 0: none';
+COMMENT ON COLUMN referral.code_row.cap IS 'Invitees that may qualify by it; NULL: any number';
+COMMENT ON COLUMN referral.code_row.used IS 'Invitees that did qualify by it';
+COMMENT ON COLUMN referral.code_row.created_at IS 'When it was issued';
+COMMENT ON COLUMN referral.code_row.disabled_at IS 'Since when it attributes nobody; NULL: it works';
+
+CREATE TYPE referral.suspension AS (
+    user_id      text,
+    suspended_at timestamptz
+);
+COMMENT ON TYPE referral.suspension IS 'Whether a member is suspended; what suspend() and reinstate() return';
+COMMENT ON COLUMN referral.suspension.user_id IS 'The member';
+COMMENT ON COLUMN referral.suspension.suspended_at IS 'Since when; NULL: he is not';
+
+CREATE TYPE referral.payment_receipt AS (
+    payment_id    text,
+    replayed      boolean,
+    rewards       integer,
+    rewards_micro numeric
+);
+COMMENT ON TYPE referral.payment_receipt IS 'What became of a payment; what record_payment() returns';
+COMMENT ON COLUMN referral.payment_receipt.payment_id IS 'The payment';
+COMMENT ON COLUMN referral.payment_receipt.replayed IS 'True: it was recorded before, and nothing was done now';
+COMMENT ON COLUMN referral.payment_receipt.rewards IS 'Rewards it made, over all levels';
+COMMENT ON COLUMN referral.payment_receipt.rewards_micro IS 'Their sum in micro-units of the program''s currency';

@@ -1,4 +1,5 @@
--- Configuration: what an operator writes directly.
+-- Configuration: what an operator writes directly. valid_from is when the row
+-- came to be as it stands; a trigger keeps it.
 
 CREATE TABLE referral.program (
     program_id           bigint PRIMARY KEY,
@@ -19,7 +20,8 @@ CREATE TABLE referral.program (
     uses_grants          boolean NOT NULL DEFAULT false,
     active               boolean NOT NULL DEFAULT true,
     share_path           text NOT NULL DEFAULT '/r/'
-                         CHECK (share_path ~ '^/[A-Za-z0-9/_-]{0,199}$')
+                         CHECK (share_path ~ '^/[A-Za-z0-9/_-]{0,199}$'),
+    valid_from           timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE referral.program IS 'One tenant''s referral programme';
 
@@ -28,6 +30,7 @@ CREATE TABLE referral.tier (
     tier              integer NOT NULL CHECK (tier >= 1),
     label             text NOT NULL CHECK (length(label) BETWEEN 1 AND 200),
     min_paid_invitees bigint NOT NULL DEFAULT 0 CHECK (min_paid_invitees >= 0),
+    valid_from        timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (program_id, tier),
     UNIQUE (program_id, min_paid_invitees) DEFERRABLE
 );
@@ -42,6 +45,7 @@ CREATE TABLE referral.campaign (
     code_cap             bigint CHECK (code_cap >= 0),
     referrer_monthly_cap integer CHECK (referrer_monthly_cap >= 0),
     budget_micro         bigint CHECK (budget_micro >= 0),
+    valid_from           timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (program_id, campaign_id),
     CHECK (starts_at < ends_at)
 );
@@ -59,6 +63,7 @@ CREATE TABLE referral.rate (
     max_payments integer CHECK (max_payments >= 1),
     tier_key     integer GENERATED ALWAYS AS (nullif(tier, 0)) STORED,
     campaign_key bigint GENERATED ALWAYS AS (nullif(campaign_id, 0)) STORED,
+    valid_from   timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (program_id, campaign_id, tier, level),
     FOREIGN KEY (program_id, tier_key) REFERENCES referral.tier,
     FOREIGN KEY (program_id, campaign_key) REFERENCES referral.campaign

@@ -34,7 +34,7 @@ CREATE TABLE referral.code (
     program_id  bigint NOT NULL,
     code_id     bigint NOT NULL DEFAULT nextval('referral.code_id_seq'),
     user_id     text COLLATE "C" NOT NULL,
-    code        text NOT NULL CHECK (code ~ '^[A-Za-z0-9_-]{1,64}$'),
+    code        text COLLATE "C" NOT NULL CHECK (code ~ '^[A-Za-z0-9_-]{1,64}$'),
     kind        text NOT NULL DEFAULT 'uid' CHECK (kind IN ('uid', 'custom', 'campaign')),
     campaign_id bigint NOT NULL DEFAULT 0 CHECK (campaign_id >= 0),
     cap         bigint CHECK (cap >= 0),
