@@ -127,7 +127,7 @@ class History:
         except psycopg2.Error as problem:
             found, error = None, problem
         if (error and error.pgcode) != state:
-            raise Mismatch(f"{words}\nexpected {state or 'no error'}, found "
+            raise Mismatch(f"expected {state or 'no error'}, found "
                            + (f"{error.pgcode} {error}" if error else "no error"))
         if state and self.depth:
             self.cursor.execute("ROLLBACK TO refused")

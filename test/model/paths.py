@@ -23,14 +23,12 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER pass_on AFTER INSERT ON app_payment FOR EACH ROW EXECUTE FUNCTION pass_on();
-CREATE FUNCTION pay_one_by_one(payments referral.payment[]) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE p referral.payment;
+CREATE FUNCTION pay_one_by_one(payments app_payment[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE p app_payment;
 BEGIN
     FOREACH p IN ARRAY payments LOOP
         BEGIN
-            INSERT INTO referral.payment ({COLUMNS})
-            VALUES (p.program_id, p.payment_id, p.user_id, p.amount_micro, p.base_micro, p.kind,
-                    p.occurred_at);
+            INSERT INTO referral.payment ({COLUMNS}) SELECT p.*;
         EXCEPTION WHEN numeric_value_out_of_range OR unique_violation OR datetime_field_overflow THEN
             NULL;
         END;
@@ -153,8 +151,8 @@ def two_inserts(cursor, rows):
 
 def one_by_one(cursor, rows):
     """Each row in a block of its own that survives the refusal of the row."""
-    cursor.execute(f"SELECT pay_one_by_one(array_agg(v::referral.payment)) FROM (SELECT {COLUMNS},"
-                   f" 0::bigint, false FROM (VALUES {values(cursor, rows)}) AS v ({COLUMNS})) AS v")
+    cursor.execute("SELECT pay_one_by_one(array_agg(v::app_payment))"
+                   f" FROM (VALUES {values(cursor, rows)}) AS v")
 
 
 SINGLE = [prepared, record]
