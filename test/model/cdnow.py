@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """The real payments of a file, through an attached table, against the model, row by row.
 
     cdnow.py PATH [--limit ROWS]
@@ -25,7 +26,7 @@ from model import Campaign, Payment, Program, Rate, midnight
 UTC = timezone.utc
 START = datetime(1997, 1, 1, tzinfo=UTC)
 UNIT = 1_000_000
-BUDGET = 2_000 * UNIT
+BUDGET = 200 * UNIT
 CAMPAIGN = range(3, 40, 3)          # these customers refer by a campaign's capped code
 TABLE = """
 CREATE TABLE payments (id serial PRIMARY KEY, customer int, day date, units int,

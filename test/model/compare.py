@@ -20,7 +20,7 @@ SELECT statement_timestamp(), m.user_id, jsonb_build_object(
     'level_stats', (SELECT jsonb_agg(to_jsonb(l) ORDER BY level)
         FROM referral.level_stats(m.user_id, program_id => %(id)s) AS l),
     'earnings_by_day', (SELECT jsonb_agg(to_jsonb(e) ORDER BY day)
-        FROM referral.earnings_by_day(m.user_id, '2000-01-01', '2200-01-01',
+        FROM referral.earnings_by_day(m.user_id, '1900-01-01', '2200-01-01',
                                       program_id => %(id)s) AS e))
 FROM referral.member AS m WHERE m.program_id = %(id)s AND m.user_id = ANY(%(users)s)
 """

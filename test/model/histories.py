@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Random histories, told to the database and to the model, whose books must then be equal.
 
     histories.py [--histories 200] [--steps 300] [--seed S] [--every]

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """Real concurrency: many sessions let go by one barrier, books that must be exact afterwards.
 
     storms.py [--rounds 5] [storm ...]

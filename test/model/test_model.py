@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """The contract's worked examples, held against the model before the model judges the engine."""
 
 import unittest
