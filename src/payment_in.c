@@ -324,7 +324,7 @@ earning_payments(Run *run, Payer *payer)
 		payer->earning_payments = counters_sum(run->books, TABLE_PAID, &key, 2,
 											   PAID_EARNING_PAYMENTS);
 	}
-	return payer->earning_payments;
+	return payer->earning_payments + payer->new_earning_payments;
 }
 
 /*
@@ -469,8 +469,8 @@ count_payment(Run *run, const Payment *payment, const Share *shares,
 		counters_add(run->counters, TABLE_EARNING, &key, values);
 	}
 	counters_add(run->counters, TABLE_PAID, &payer_key, paid);
-	if (is_earning && payment->payer->earning_payments >= 0)
-		payment->payer->earning_payments++;
+	if (is_earning)
+		payment->payer->new_earning_payments++;
 }
 
 /*
