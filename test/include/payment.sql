@@ -142,11 +142,19 @@ $$;
 -- Where the books of two programs differ.
 CREATE FUNCTION told.differences(a bigint, b bigint)
     RETURNS TABLE (only_in bigint, what text) LANGUAGE sql AS $$
-    WITH x AS (SELECT b.books FROM told.books(a) b), y AS (SELECT b.books FROM told.books(b) b)
-    SELECT a, d.books FROM (TABLE x EXCEPT ALL TABLE y) d
+    WITH x AS (SELECT line FROM told.books(a) line), y AS (SELECT line FROM told.books(b) line)
+    SELECT a, d.line FROM (TABLE x EXCEPT ALL TABLE y) d
     UNION ALL
-    SELECT b, d.books FROM (TABLE y EXCEPT ALL TABLE x) d
+    SELECT b, d.line FROM (TABLE y EXCEPT ALL TABLE x) d
     ORDER BY 2, 1
+$$;
+
+-- The same in brief, for a program beside several others.
+CREATE FUNCTION told.compare(a bigint, first bigint, last bigint)
+    RETURNS TABLE (program bigint, differences bigint, first_one text) LANGUAGE sql AS $$
+    SELECT p, count(d.what), min(d.what)
+    FROM generate_series(first, last) p LEFT JOIN LATERAL told.differences(a, p) d ON true
+    GROUP BY p ORDER BY p
 $$;
 
 -- A hash over every row of every table, to show that nothing was written.
