@@ -254,7 +254,9 @@ want_locks(Run *run, const Payment *payment)
 		return;
 	if (payer->decision == DECISION_REVIEW_REQUIRED)
 		payer_want_lock(run->payers, payer);
-	else if (is_earning_payment(payment))
+
+	/* Also in review, which may be over once the lock is there. */
+	if (is_earning_payment(payment))
 	{
 		if (!payer->is_rewarded || payment->program->counts_payments)
 			payer_want_lock(run->payers, payer);
