@@ -104,6 +104,7 @@ typedef struct Remembered
 
 static Remembered *remembered = NULL;
 static int64 session_part = 0;
+static Oid	session_part_from = InvalidOid; /* the sequence it was drawn from */
 static int64 fresh_parts = 0;
 
 static void
@@ -218,10 +219,12 @@ counters_sum(Books *books, TableId id, const CounterKey *key, int nkeys,
 static int64
 own_part(Books *books)
 {
-	if (session_part == 0)
-		session_part = nextval_internal(get_relname_relid("part_seq",
-														  books->namespace),
-										false);
+	Oid			sequence = get_relname_relid("part_seq", books->namespace);
+
+	/* A data model made anew numbers its sessions anew. */
+	if (session_part == 0 || session_part_from != sequence)
+		session_part = nextval_internal(sequence, false);
+	session_part_from = sequence;
 	return session_part;
 }
 
