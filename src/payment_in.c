@@ -568,8 +568,10 @@ PG_FUNCTION_INFO_V1(referral_payment_before);
 Datum
 referral_payment_before(PG_FUNCTION_ARGS)
 {
-	(void) check_trigger(fcinfo, "payment_before", false);
-	intake_raise();
+	TriggerData *trigger = check_trigger(fcinfo, "payment_before", false);
+
+	if (after_trigger_fires(trigger->tg_relation))
+		intake_raise();
 	return PointerGetDatum(NULL);
 }
 
