@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "calendar.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_trigger.h"
 #include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "counters.h"
@@ -560,6 +561,28 @@ check_trigger(FunctionCallInfo fcinfo, const char *name, bool after)
 	return trigger;
 }
 
+/*
+ * Will payment_after() fire for this statement?  It can be disabled alone.
+ */
+static bool
+after_trigger_fires(Relation payment)
+{
+	const char	off = SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA
+		? TRIGGER_FIRES_ON_ORIGIN : TRIGGER_FIRES_ON_REPLICA;
+
+	for (int i = 0; i < payment->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &payment->trigdesc->triggers[i];
+
+		if (TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_STATEMENT,
+								 TRIGGER_TYPE_AFTER, TRIGGER_TYPE_INSERT) &&
+			trigger->tgenabled != TRIGGER_DISABLED && trigger->tgenabled != off &&
+			strcmp(get_func_name(trigger->tgfoid), "payment_after") == 0)
+			return true;
+	}
+	return false;
+}
+
 PG_FUNCTION_INFO_V1(referral_payment_before);
 
 /*
@@ -619,11 +642,11 @@ claim_payments(Run *run, int64 program_id, Datum *ids, int nids)
 		bool		isnull;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!table_find(books, table, 2, key))
+		if (!table_find(books, table, 2, key) ||
+			DatumGetBool(row_datum(table, PAYMENT_TAKEN_IN, &isnull)))
 			continue;
-		table_lock(books, table);
-		if (DatumGetBool(row_datum(table, PAYMENT_TAKEN_IN, &isnull)))
-			continue;
+
+		/* No update means that somebody, or an id before, was first. */
 		table_begin_update(table);
 		next_set(table, PAYMENT_PAYMENT_NO,
 				 Int64GetDatum(nextval_internal(sequence, false)));
