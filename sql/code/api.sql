@@ -1,4 +1,439 @@
--- What PostgREST serves. A plain CREATE, so that a schema somebody else made
--- under this name is refused.
+-- What PostgREST serves: thin wrappers that say who calls, about whom and in
+-- which program, and nothing else. They run with the rights of their owner, so
+-- that no role of the web needs a right on a table. A plain CREATE SCHEMA, so
+-- that a schema somebody else made under this name is refused.
 
 CREATE SCHEMA referral_api;
+COMMENT ON SCHEMA referral_api IS
+'Referral programme
+Who a caller is stands in his token: sub is his user_id, program_id the program (not needed where
+there is one only), role what he may do. Members see and change what is theirs; operators name a
+user_id to act for anybody; without a token a code can be validated.
+Amounts are whole micro-units (millionths) of the program''s currency, rates basis points, times
+ISO 8601. Lists are pages: max_rows (50, at most 200) and skip. A caller who is not a member yet
+becomes one at his first POST.
+Errors are {"code", "message", "details", "hint"}: message is a constant to branch on.';
+
+CREATE TYPE referral.principal AS (
+    user_id    text,
+    program_id bigint
+);
+COMMENT ON TYPE referral.principal IS 'Whom a call over HTTP is about, and in which program';
+COMMENT ON COLUMN referral.principal.user_id IS 'The member; NULL: nobody in particular';
+COMMENT ON COLUMN referral.principal.program_id IS 'The program of the token';
+
+CREATE FUNCTION referral.is_operator()
+    RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    -- The role put on by SET ROLE, which the server lets the login's own roles
+    -- do only; SECURITY DEFINER hides it from current_user, not from here.
+    SELECT EXISTS (SELECT FROM referral.api_grant g
+                    WHERE g.part = 'operator' AND g.role_name = current_setting('role'))
+$$;
+COMMENT ON FUNCTION referral.is_operator() IS
+'Whether the request runs as a role that was named to grant_api() as operator.';
+
+CREATE FUNCTION referral.about(user_id text)
+    RETURNS referral.principal LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    caller_id CONSTANT text := referral.claims() ->> 'sub';
+BEGIN
+    IF about.user_id IS NOT NULL AND about.user_id IS DISTINCT FROM caller_id
+       AND NOT referral.is_operator()
+    THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'not_yours',
+            DETAIL = 'Only an operator names another user.',
+            HINT = 'Leave user_id out.';
+    END IF;
+    RETURN (coalesce(about.user_id, caller_id), referral.caller_program());
+END
+$$;
+COMMENT ON FUNCTION referral.about(text) IS
+'Whose data a call over HTTP is about, the one place that decides it: the caller''s own, or where
+an operator names somebody, his.
+Errors: 42501 not_yours or unauthenticated.';
+
+CREATE FUNCTION referral.acting_for(user_id text)
+    RETURNS referral.principal LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    caller record := referral.caller();
+    subject CONSTANT referral.principal := referral.about(acting_for.user_id);
+BEGIN
+    IF subject.user_id = caller.user_id
+       AND NOT EXISTS (SELECT FROM referral.member m
+                        WHERE m.program_id = caller.program_id AND m.user_id = caller.user_id)
+    THEN
+        IF current_setting('transaction_read_only')::boolean THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'read_only_sql_transaction',
+                MESSAGE = 'not_a_member_yet',
+                DETAIL = 'The first call makes the caller a member, which a GET cannot do.',
+                HINT = 'Call once by POST.';
+        END IF;
+        PERFORM referral.ensure_member(caller.program_id, caller.user_id);
+    END IF;
+    RETURN subject;
+END
+$$;
+COMMENT ON FUNCTION referral.acting_for(text) IS
+'As about(), and makes the caller a member if he is not one yet.
+Errors: 42501 not_yours or unauthenticated, 25006 not_a_member_yet.';
+
+CREATE FUNCTION referral.page_rows(max_rows integer)
+    RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN page_rows.max_rows > 200 THEN 200 ELSE page_rows.max_rows END
+$$;
+COMMENT ON FUNCTION referral.page_rows(integer) IS
+'Rows of a page over HTTP: at most 200. NULL and negative stay, and mean the default.';
+
+-- For members about themselves, for operators about anybody.
+
+CREATE FUNCTION referral_api.referral_overview(user_id text DEFAULT NULL)
+    RETURNS referral.overview LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(referral_overview.user_id);
+    result referral.overview;
+BEGIN
+    PERFORM referral.known_member(subject.program_id, subject.user_id);
+    SELECT * INTO result FROM referral.referral_overview(subject.user_id, subject.program_id);
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION referral_api.referral_overview(text) IS
+'Codes, tier, rate, paid invitees, balance and inviter of a member
+One object. balance is in micro-units, rate_bps in basis points.
+user_id: for operators; left out, the caller''s own.
+Errors: unauthenticated, not_yours, unknown_member, not_a_member_yet (GET before the first POST).
+Example: POST /rpc/referral_overview {}';
+
+CREATE FUNCTION referral_api.list_rewards(status text[] DEFAULT NULL,
+                                          max_rows integer DEFAULT NULL,
+                                          skip integer DEFAULT NULL,
+                                          before_id bigint DEFAULT NULL,
+                                          user_id text DEFAULT NULL)
+    RETURNS SETOF referral.reward_row
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 50 SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(list_rewards.user_id);
+BEGIN
+    RETURN QUERY SELECT * FROM referral.list_rewards(
+        subject.user_id, list_rewards.status, referral.page_rows(list_rewards.max_rows),
+        list_rewards.skip, list_rewards.before_id, subject.program_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.list_rewards(text[], integer, integer, bigint, text) IS
+'Rewards of a member, newest first
+status: only these, of pending, available; unknown ones match nothing; max_rows: 50, at most 200;
+skip: rows passed over first; before_id: only ids below it, the cheap way to page; user_id: for
+operators; left out, the caller''s own. Amounts are in micro-units.
+Errors: unauthenticated, not_yours, not_a_member_yet.
+Example: POST /rpc/list_rewards {"status": ["available"], "max_rows": 20}';
+
+CREATE FUNCTION referral_api.list_invitees(max_rows integer DEFAULT NULL,
+                                           skip integer DEFAULT NULL,
+                                           user_id text DEFAULT NULL)
+    RETURNS SETOF referral.invitee_row
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 50 SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(list_invitees.user_id);
+BEGIN
+    RETURN QUERY SELECT * FROM referral.list_invitees(
+        subject.user_id, referral.page_rows(list_invitees.max_rows), list_invitees.skip,
+        subject.program_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.list_invitees(integer, integer, text) IS
+'Members whom a member referred himself
+max_rows: 50, at most 200; skip: rows passed over first; user_id: for operators; left out, the
+caller''s own. total_paid_micro is in micro-units.
+Errors: unauthenticated, not_yours, not_a_member_yet.
+Example: POST /rpc/list_invitees {"max_rows": 20}';
+
+CREATE FUNCTION referral_api.list_downline(max_rows integer DEFAULT NULL,
+                                           skip integer DEFAULT NULL,
+                                           user_id text DEFAULT NULL)
+    RETURNS SETOF referral.downline_row
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 50 SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(list_downline.user_id);
+BEGIN
+    RETURN QUERY SELECT * FROM referral.list_downline(
+        subject.user_id, referral.page_rows(list_downline.max_rows), list_downline.skip,
+        subject.program_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.list_downline(integer, integer, text) IS
+'Members below a member on every level of the program
+max_rows: 50, at most 200; skip: rows passed over first; user_id: for operators; left out, the
+caller''s own. Amounts are in micro-units.
+Errors: unauthenticated, not_yours, not_a_member_yet.
+Example: POST /rpc/list_downline {"max_rows": 20, "skip": 20}';
+
+CREATE FUNCTION referral_api.level_stats(user_id text DEFAULT NULL)
+    RETURNS SETOF referral.level_row
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 10 SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(level_stats.user_id);
+BEGIN
+    RETURN QUERY SELECT * FROM referral.level_stats(subject.user_id, subject.program_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.level_stats(text) IS
+'Members, volume, deposits, earnings and rate of each level below a member
+user_id: for operators; left out, the caller''s own. Amounts are in micro-units.
+Errors: unauthenticated, not_yours, not_a_member_yet.
+Example: POST /rpc/level_stats {}';
+
+CREATE FUNCTION referral_api.earnings_by_day(since date DEFAULT NULL, until date DEFAULT NULL,
+                                             user_id text DEFAULT NULL)
+    RETURNS SETOF referral.day_row
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 50 SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(earnings_by_day.user_id);
+BEGIN
+    RETURN QUERY SELECT * FROM referral.earnings_by_day(
+        subject.user_id, earnings_by_day.since, earnings_by_day.until, subject.program_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.earnings_by_day(date, date, text) IS
+'What a member earned by the payments of each day
+since, until: days in the program''s time zone; user_id: for operators; left out, the caller''s
+own. Amounts are in micro-units.
+Errors: unauthenticated, not_yours, not_a_member_yet.
+Example: POST /rpc/earnings_by_day {"since": "2026-01-01"}';
+
+CREATE FUNCTION referral_api.campaign_code(campaign_id bigint DEFAULT NULL,
+                                           user_id text DEFAULT NULL)
+    RETURNS SETOF referral.code_state
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1 SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(campaign_code.user_id);
+BEGIN
+    RETURN QUERY SELECT * FROM referral.campaign_code(subject.user_id, campaign_code.campaign_id,
+                                                      subject.program_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.campaign_code(bigint, text) IS
+'A member''s code inside a campaign, issued at the first call
+No row when no campaign runs. campaign_id: left out, the running campaign that started last;
+user_id: for operators; left out, the caller''s own.
+Errors: unauthenticated, not_yours, unknown_member, unknown_campaign.
+Example: POST /rpc/campaign_code {}';
+
+CREATE FUNCTION referral_api.set_custom_slug(slug text, user_id text DEFAULT NULL)
+    RETURNS referral.code_row LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(set_custom_slug.user_id);
+BEGIN
+    RETURN referral.set_custom_slug(subject.user_id, set_custom_slug.slug, subject.program_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.set_custom_slug(text, text) IS
+'Gives a member a code of his own choice
+The primary code keeps working, a slug chosen before does not. slug: 3 to 32 of a-z, 0-9 and -,
+lower-cased and trimmed, no leading or trailing -; user_id: for operators; left out, the caller''s
+own.
+Errors: slug_invalid, slug_reserved, slug_taken, unauthenticated, not_yours, unknown_member.
+Example: POST /rpc/set_custom_slug {"slug": "ada"}';
+
+CREATE FUNCTION referral_api.remove_custom_slug(user_id text DEFAULT NULL)
+    RETURNS boolean LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(remove_custom_slug.user_id);
+BEGIN
+    RETURN referral.remove_custom_slug(subject.user_id, subject.program_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.remove_custom_slug(text) IS
+'Takes a member''s slug out of use; true if he had one
+user_id: for operators; left out, the caller''s own.
+Errors: unauthenticated, not_yours, unknown_member.
+Example: POST /rpc/remove_custom_slug {}';
+
+CREATE FUNCTION referral_api.validate_code(code text, user_id text DEFAULT NULL)
+    RETURNS referral.code_validity LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.about(validate_code.user_id);
+BEGIN
+    RETURN referral.validate_code(validate_code.code, subject.user_id, subject.program_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.validate_code(text, text) IS
+'Whether a code would attribute the caller, or anybody new, now
+One object; reason is null when valid, else the first that applies of unknown_code, self_referral,
+already_attributed, cycle, code_disabled, campaign_inactive, click_expired, cap_reached.
+code: in any case of letters; user_id: for operators.
+Errors: not_yours.
+Example: GET /rpc/validate_code?code=ada';
+
+CREATE FUNCTION referral_api.attribute(code text, click_id text DEFAULT NULL,
+                                       user_id text DEFAULT NULL,
+                                       at timestamptz DEFAULT NULL)
+    RETURNS referral.attribution_result
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(attribute.user_id);
+BEGIN
+    IF attribute.at IS NOT NULL AND NOT referral.is_operator() THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'not_yours',
+            DETAIL = 'Only an operator names the time of a sign-up.',
+            HINT = 'Leave at out.';
+    END IF;
+    RETURN referral.attribute(subject.user_id, attribute.code, attribute.click_id,
+                              coalesce(attribute.at, now()), subject.program_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.attribute(text, text, text, timestamptz) IS
+'Says by whose code the caller came; the first attribution stands for ever
+One object; what is refused is an answer with its reason, as of validate_code, not an error.
+code: in any case of letters; click_id: the captured click; user_id, at: for operators.
+Errors: unauthenticated, not_yours, invalid at.
+Example: POST /rpc/attribute {"code": "ada"}';
+
+-- For operators.
+
+CREATE FUNCTION referral_api.enroll(user_id text, display_name text DEFAULT NULL,
+                                    image_url text DEFAULT NULL)
+    RETURNS text LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT referral.enroll(enroll.user_id, enroll.display_name, enroll.image_url,
+                           referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.enroll(text, text, text) IS
+'Makes a user a member and returns his primary code
+Repeating it changes nothing. user_id: 1 to 200 characters; display_name: at most 200; image_url:
+at most 2000; null leaves either as it is.
+Errors: invalid user_id, invalid display_name, invalid image_url.
+Example: POST /rpc/enroll {"user_id": "u42", "display_name": "Ada"}';
+
+CREATE FUNCTION referral_api.set_tier(user_id text, tier integer, note text DEFAULT NULL,
+                                      actor text DEFAULT NULL)
+    RETURNS referral.tier_change LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.set_tier(set_tier.user_id, set_tier.tier, set_tier.note,
+                                    coalesce(set_tier.actor, (referral.caller()).user_id),
+                                    referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.set_tier(text, integer, text, text) IS
+'Pins a member to a tier, for future rewards only
+tier: null gives it back to the rules; note: why, actor: who (left out, the caller), for the audit.
+Errors: unauthenticated, unknown_member, invalid_tier.
+Example: POST /rpc/set_tier {"user_id": "u42", "tier": 3, "note": "contract 17"}';
+
+CREATE FUNCTION referral_api.suspend(user_id text, note text DEFAULT NULL, actor text DEFAULT NULL)
+    RETURNS referral.suspension LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.suspend(suspend.user_id, suspend.note,
+                                   coalesce(suspend.actor, (referral.caller()).user_id),
+                                   referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.suspend(text, text, text) IS
+'Suspends a member: his codes attribute nobody, and he earns nothing more
+note: why, actor: who (left out, the caller), for the audit. Repeating it gives the same answer.
+Errors: unauthenticated, unknown_member.
+Example: POST /rpc/suspend {"user_id": "u42", "note": "chargebacks"}';
+
+CREATE FUNCTION referral_api.reinstate(user_id text, note text DEFAULT NULL,
+                                       actor text DEFAULT NULL)
+    RETURNS referral.suspension LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.reinstate(reinstate.user_id, reinstate.note,
+                                     coalesce(reinstate.actor, (referral.caller()).user_id),
+                                     referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.reinstate(text, text, text) IS
+'Ends a member''s suspension
+note: why, actor: who (left out, the caller), for the audit. Repeating it gives the same answer.
+Errors: unauthenticated, unknown_member.
+Example: POST /rpc/reinstate {"user_id": "u42"}';
+
+CREATE FUNCTION referral_api.record_payment(payment_id text, user_id text, amount_micro bigint,
+                                            base_micro bigint DEFAULT NULL,
+                                            kind text DEFAULT 'purchase',
+                                            occurred_at timestamptz DEFAULT NULL)
+    RETURNS referral.payment_receipt LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.record_payment(
+        record_payment.payment_id, record_payment.user_id, record_payment.amount_micro,
+        record_payment.base_micro, record_payment.kind, record_payment.occurred_at,
+        referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.record_payment(text, text, bigint, bigint, text, timestamptz) IS
+'Records a payment once, however often it is sent, and returns what it earned
+payment_id: the caller''s own, 1 to 200 characters; amount_micro: volume in micro-units;
+base_micro: what commission is computed on, null = the amount; kind: "deposit" earns nothing;
+occurred_at: left out, now, or when it is repeated, as recorded.
+Errors: idempotency_conflict, and what referral.payment refuses.
+Example: POST /rpc/record_payment {"payment_id": "p1", "user_id": "u43", "amount_micro": 2000000}';
+
+CREATE FUNCTION referral_api.explain_reward(id bigint)
+    RETURNS jsonb LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT referral.explain_reward(explain_reward.id, referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.explain_reward(bigint) IS
+'How a reward came to be: payment, rules considered, the one chosen, rounding, hold
+id: of list_rewards; null for an unknown one.
+Example: GET /rpc/explain_reward?id=17';
+
+CREATE FUNCTION referral_api.explain_payment(payment_id text)
+    RETURNS jsonb LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT referral.explain_payment(explain_payment.payment_id, referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.explain_payment(text) IS
+'What a payment earned whom, or why it earned nothing
+payment_id: as the application named it; null for an unknown one.
+Example: POST /rpc/explain_payment {"payment_id": "inv-1"}';
+
+CREATE FUNCTION referral_api.verify()
+    RETURNS SETOF referral.broken_invariant
+    LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.verify(referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.verify() IS
+'Where the books of the program contradict themselves; no row = they are sound
+Reads the whole ledger.
+Example: GET /rpc/verify';

@@ -21,12 +21,14 @@
 -- leaves and late ones, has no such order and may be the victim of a deadlock.
 
 CREATE FUNCTION referral.has_downline(program_id bigint, member_id bigint)
-    RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
+    RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT EXISTS (SELECT FROM referral.attribution a
+BEGIN
+    RETURN EXISTS (SELECT FROM referral.attribution a
                     WHERE a.program_id = has_downline.program_id
-                      AND a.referrer_id = has_downline.member_id)
+                      AND a.referrer_id = has_downline.member_id);
+END
 $$;
 COMMENT ON FUNCTION referral.has_downline(bigint, bigint) IS
 'Whether a member referred anybody.';
@@ -52,14 +54,23 @@ COMMENT ON FUNCTION referral.is_above(bigint, bigint, bigint) IS
 
 CREATE FUNCTION referral.find_code(program_id bigint, code text, OUT code_id bigint,
                                    OUT owner_id bigint, OUT campaign_id bigint)
-    LANGUAGE sql STABLE PARALLEL SAFE
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT c.code_id, m.member_id, c.campaign_id
+DECLARE
+    owner_user_id text;
+BEGIN
+    -- Two look-ups by key and no join: a session that began with an empty
+    -- table would keep a join that reads all of it.
+    SELECT c.code_id, c.campaign_id, c.user_id
+      INTO find_code.code_id, find_code.campaign_id, owner_user_id
       FROM referral.code c
-      JOIN referral.member m ON m.program_id = c.program_id AND m.user_id = c.user_id
      WHERE c.program_id = find_code.program_id
-       AND lower(c.code) = lower(find_code.code COLLATE "C")
+       AND lower(c.code) = lower(find_code.code COLLATE "C");
+    SELECT m.member_id INTO find_code.owner_id
+      FROM referral.member m
+     WHERE m.program_id = find_code.program_id AND m.user_id = owner_user_id;
+END
 $$;
 COMMENT ON FUNCTION referral.find_code(bigint, text) IS
 'Whose a code is, in any case of letters; all NULL where there is none.';
@@ -122,102 +133,110 @@ COMMENT ON FUNCTION referral.refusal(bigint, text, text, text, timestamptz) IS
 applies, NULL when it does attribute. user_id and click_id: NULL = leave out what they decide.';
 
 CREATE FUNCTION referral.attribution_status(program_id bigint, user_id text)
-    RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+    RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN a.decision IS NOT NULL THEN a.decision
-                WHEN a.rewarded_at IS NOT NULL THEN 'rewarded'
-                WHEN a.qualified_at IS NOT NULL THEN 'qualified'
-                WHEN statement_timestamp()
-                     >= a.attributed_at + p.qualify_days * interval '24 hours' THEN 'expired'
-                ELSE 'attributed' END
-      FROM referral.attribution a
-      JOIN referral.program p USING (program_id)
-     WHERE a.program_id = attribution_status.program_id
-       AND a.user_id = attribution_status.user_id
+BEGIN
+    RETURN (SELECT CASE WHEN a.decision IS NOT NULL THEN a.decision
+                        WHEN a.rewarded_at IS NOT NULL THEN 'rewarded'
+                        WHEN a.qualified_at IS NOT NULL THEN 'qualified'
+                        WHEN statement_timestamp()
+                             >= a.attributed_at + p.qualify_days * interval '24 hours'
+                            THEN 'expired'
+                        ELSE 'attributed' END
+              FROM referral.attribution a
+              JOIN referral.program p USING (program_id)
+             WHERE a.program_id = attribution_status.program_id
+               AND a.user_id = attribution_status.user_id);
+END
 $$;
 COMMENT ON FUNCTION referral.attribution_status(bigint, text) IS
 'The status of a user''s attribution as it reads now, NULL when he has none.';
 
 CREATE FUNCTION referral.count_member_in(program_id bigint, member_id bigint)
-    RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    above_id bigint := count_member_in.member_id;
+    line bigint[] := '{}';
+    above_ids bigint[];
+    levels integer[];
+    members bigint[];
+BEGIN
+    -- Step by step, for the reason given in find_code().
+    FOR distance IN 1..10 LOOP
+        SELECT m.referrer_id INTO above_id
+          FROM referral.member m
+         WHERE m.program_id = count_member_in.program_id AND m.member_id = above_id;
+        EXIT WHEN above_id IS NULL;
+        line := line || above_id;
+    END LOOP;
     -- On level d of whoever stands d above him there is now the member himself,
     -- and on level d + k what he already has on his own level k.
-    WITH RECURSIVE line(member_id, distance) AS (
-        SELECT m.referrer_id, 1
-          FROM referral.member m
-         WHERE m.program_id = count_member_in.program_id
-           AND m.member_id = count_member_in.member_id
-        UNION ALL
-        SELECT m.referrer_id, line.distance + 1
-          FROM line
-          JOIN referral.member m
-            ON m.program_id = count_member_in.program_id AND m.member_id = line.member_id
-         WHERE line.distance < 10 AND m.referrer_id IS NOT NULL),
-    own(level, members) AS (
-        SELECT 0, 1
-        UNION ALL
-        SELECT d.level, sum(d.members)::bigint
-          FROM referral.downline d
-         WHERE d.program_id = count_member_in.program_id
-           AND d.member_id = count_member_in.member_id
-         GROUP BY d.level)
-    SELECT referral.count_downline(count_member_in.program_id,
-                                   array_agg(line.member_id),
-                                   array_agg(line.distance + own.level),
-                                   array_agg(own.members))
-      FROM line, own
-     WHERE line.distance + own.level <= 10
+    SELECT array_agg(l.member_id), array_agg(l.distance + own.level), array_agg(own.members)
+      INTO above_ids, levels, members
+      FROM unnest(line) WITH ORDINALITY l(member_id, distance),
+           (SELECT 0 AS level, 1 AS members
+            UNION ALL
+            SELECT d.level, sum(d.members)
+              FROM referral.downline d
+             WHERE d.program_id = count_member_in.program_id
+               AND d.member_id = count_member_in.member_id
+             GROUP BY d.level) own
+     WHERE l.distance + own.level <= 10;
+    PERFORM referral.count_downline(count_member_in.program_id, above_ids, levels, members);
+END
 $$;
 COMMENT ON FUNCTION referral.count_member_in(bigint, bigint) IS
 'Adds a member who has just got a referrer, and all below him, to the levels of those above him.';
 
-CREATE FUNCTION referral.write_attribution(program_id bigint, user_id text, code text,
-                                           click_id text, at timestamptz)
+CREATE FUNCTION referral.write_attribution(program_id bigint, member_id bigint, user_id text,
+                                           code text, click_id text, at timestamptz)
     RETURNS referral.attribution_result LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    offer record := referral.find_code(write_attribution.program_id, write_attribution.code);
     refused CONSTANT text := referral.refusal(write_attribution.program_id,
                                               write_attribution.user_id, write_attribution.code,
                                               write_attribution.click_id, write_attribution.at);
-    edge record;
 BEGIN
     IF refused IS NULL THEN
-        INSERT INTO referral.attribution AS a
+        INSERT INTO referral.attribution
                (program_id, member_id, referrer_id, code_id, campaign_id, attributed_at,
                 user_id, click_id)
-        SELECT m.program_id, m.member_id, c.owner_id, c.code_id, c.campaign_id,
-               write_attribution.at, m.user_id, write_attribution.click_id
-          FROM referral.member m,
-               referral.find_code(write_attribution.program_id, write_attribution.code) c
-         WHERE m.program_id = write_attribution.program_id
-           AND m.user_id = write_attribution.user_id
-        RETURNING a.member_id, a.referrer_id INTO edge;
+        VALUES (write_attribution.program_id, write_attribution.member_id, offer.owner_id,
+                offer.code_id, offer.campaign_id, write_attribution.at,
+                write_attribution.user_id, write_attribution.click_id);
         UPDATE referral.member m
-           SET referrer_id = edge.referrer_id
-         WHERE m.program_id = write_attribution.program_id AND m.member_id = edge.member_id;
-        PERFORM referral.count_member_in(write_attribution.program_id, edge.member_id);
+           SET referrer_id = offer.owner_id
+         WHERE m.program_id = write_attribution.program_id
+           AND m.member_id = write_attribution.member_id;
+        PERFORM referral.count_member_in(write_attribution.program_id,
+                                         write_attribution.member_id);
     END IF;
     RETURN referral.attribution_answer(write_attribution.program_id, write_attribution.user_id,
                                        refused);
 END
 $$;
-COMMENT ON FUNCTION referral.write_attribution(bigint, text, text, text, timestamptz) IS
+COMMENT ON FUNCTION
+referral.write_attribution(bigint, bigint, text, text, text, timestamptz) IS
 'Decides on an attribution and writes it. The caller holds the locks that this file begins with.';
 
 CREATE FUNCTION referral.attribution_answer(program_id bigint, user_id text, refused text)
-    RETURNS referral.attribution_result LANGUAGE sql STABLE PARALLEL SAFE
+    RETURNS referral.attribution_result LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT attribution_answer.refused IS NULL, attribution_answer.refused,
-           (SELECT a.attribution_id
-              FROM referral.attribution a
-             WHERE a.program_id = attribution_answer.program_id
-               AND a.user_id = attribution_answer.user_id),
-           referral.attribution_status(attribution_answer.program_id, attribution_answer.user_id)
+BEGIN
+    RETURN (attribution_answer.refused IS NULL, attribution_answer.refused,
+            (SELECT a.attribution_id
+               FROM referral.attribution a
+              WHERE a.program_id = attribution_answer.program_id
+                AND a.user_id = attribution_answer.user_id),
+            referral.attribution_status(attribution_answer.program_id,
+                                        attribution_answer.user_id));
+END
 $$;
 COMMENT ON FUNCTION referral.attribution_answer(bigint, text, text) IS
 'The answer of attribute(), with the attribution that the user has, be it new or old.';
@@ -249,10 +268,12 @@ COMMENT ON FUNCTION referral.lock_leaf(bigint, bigint, bigint) IS
 'The locks of an attribution of somebody without a downline.';
 
 CREATE FUNCTION referral.tree_key(program_id bigint)
-    RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURNS bigint LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT hashtextextended('referral.member.referrer_id', tree_key.program_id)
+BEGIN
+    RETURN hashtextextended('referral.member.referrer_id', tree_key.program_id);
+END
 $$;
 COMMENT ON FUNCTION referral.tree_key(bigint) IS
 'The advisory lock that stands for the tree of a program.';
@@ -303,15 +324,15 @@ BEGIN
             IF referral.has_downline(attribute.program_id, own_id) THEN
                 RAISE SQLSTATE 'RF900';
             END IF;
-            RETURN referral.write_attribution(attribute.program_id, attribute.user_id,
+            RETURN referral.write_attribution(attribute.program_id, own_id, attribute.user_id,
                                               attribute.code, attribute.click_id, signed_at);
         EXCEPTION WHEN SQLSTATE 'RF900' THEN
             NULL;   -- his first child came in between; the locks went with the attempt
         END;
     END IF;
     PERFORM pg_advisory_xact_lock(referral.tree_key(attribute.program_id));
-    RETURN referral.write_attribution(attribute.program_id, attribute.user_id, attribute.code,
-                                      attribute.click_id, signed_at);
+    RETURN referral.write_attribution(attribute.program_id, own_id, attribute.user_id,
+                                      attribute.code, attribute.click_id, signed_at);
 END
 $$;
 COMMENT ON FUNCTION referral.attribute(text, text, text, timestamptz, bigint) IS
@@ -326,12 +347,15 @@ Example: SELECT * FROM referral.attribute(''u43'', ''ada'');';
 
 CREATE FUNCTION referral.validate_code(code text, user_id text DEFAULT NULL,
                                        program_id bigint DEFAULT referral.current_program())
-    RETURNS referral.code_validity LANGUAGE sql STABLE PARALLEL SAFE
+    RETURNS referral.code_validity LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT r.reason IS NULL, r.reason
-      FROM referral.refusal(validate_code.program_id, validate_code.user_id, validate_code.code,
-                            NULL, now()) AS r(reason)
+DECLARE
+    refused CONSTANT text := referral.refusal(validate_code.program_id, validate_code.user_id,
+                                              validate_code.code, NULL, now());
+BEGIN
+    RETURN (refused IS NULL, refused);
+END
 $$;
 COMMENT ON FUNCTION referral.validate_code(text, text, bigint) IS
 'Whether a code would attribute a user now, and if not, the first reason that applies of

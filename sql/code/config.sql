@@ -193,6 +193,7 @@ BEGIN
                   || coalesce(old_tiers -> program.key, '{}');
         gone := ARRAY(SELECT b.tier::integer FROM jsonb_object_keys(before) b(tier)
                       WHERE NOT tiers ? b.tier);
+        CONTINUE WHEN tiers = before;   -- labels only
 
         IF EXISTS (SELECT FROM jsonb_each_text(tiers) low, jsonb_each_text(tiers) high
                    WHERE low.key::integer < high.key::integer
@@ -246,13 +247,13 @@ AS $$
 BEGIN
     RAISE EXCEPTION USING
         ERRCODE = 'feature_not_supported',
-        MESSAGE = lower(TG_OP) || '_refused',
+        MESSAGE = 'change_refused',
         DETAIL = format('%s of referral.%I is refused to everyone.', TG_OP, TG_TABLE_NAME);
 END
 $$;
 COMMENT ON FUNCTION referral.refuse_change() IS
 'BEFORE statement trigger: UPDATE (also by ON CONFLICT), DELETE and TRUNCATE of payment, whose rows are for ever, and TRUNCATE of the configuration, which would pass by its history.
-Errors: 0A000 update_refused, delete_refused, truncate_refused.';
+Errors: 0A000 change_refused.';
 
 CREATE FUNCTION referral.protect_code() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

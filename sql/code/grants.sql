@@ -1,8 +1,7 @@
 -- Last piece: who may call what over HTTP, and nobody anything else.
 
--- The one place that says which function is for whom. A function that takes a
--- user_id acts for anybody, so only operators get it; for members and the
--- anonymous there is an overload without, where the caller is meant.
+-- The one place that says which function is for whom. Whether a caller may name
+-- another user_id is decided by referral.about(), for all functions alike.
 CREATE FUNCTION referral.api_functions(OUT function regprocedure, OUT part text)
     RETURNS SETOF record
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -23,8 +22,6 @@ AS $$
     JOIN pg_proc p ON p.proname = ANY (a.names)
                   AND p.pronamespace = (SELECT n.oid FROM pg_namespace n
                                         WHERE n.nspname = 'referral_api')
-    WHERE a.part = 'operator'
-       OR coalesce('user_id' <> ALL (p.proargnames[1:p.pronargs]), true)
 $$;
 COMMENT ON FUNCTION referral.api_functions() IS
 'Functions of schema referral_api and the part (anon, member, operator) that may call each.';

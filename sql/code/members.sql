@@ -1,4 +1,5 @@
--- Members, their codes, their tiers (CONTRACT section 2).
+-- Members, their codes, their tiers (CONTRACT section 2). What is called often is
+-- PL/pgSQL, which keeps its plans; a function in SQL is planned at each call.
 
 CREATE FUNCTION referral.check_text(argument text, value text, at_least integer, at_most integer)
     RETURNS void LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -47,30 +48,42 @@ COMMENT ON FUNCTION referral.known_member(bigint, text) IS
 Errors: RF003 unknown_member.';
 
 CREATE FUNCTION referral.get_code(program_id bigint, code_id bigint)
-    RETURNS referral.code_row LANGUAGE sql STABLE PARALLEL SAFE
+    RETURNS referral.code_row LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    result referral.code_row;
+BEGIN
     SELECT c.code_id, c.user_id, c.code, c.kind, c.campaign_id, c.cap,
-           (c.used + coalesce((SELECT sum(u.used)
-                                 FROM referral.code_use u
-                                WHERE u.program_id = c.program_id AND u.code_id = c.code_id),
-                              0))::bigint,
+           c.used + coalesce((SELECT sum(u.used)
+                                FROM referral.code_use u
+                               WHERE u.program_id = c.program_id AND u.code_id = c.code_id), 0),
            c.created_at, c.disabled_at
+      INTO result
       FROM referral.code c
-     WHERE c.program_id = get_code.program_id AND c.code_id = get_code.code_id
+     WHERE c.program_id = get_code.program_id AND c.code_id = get_code.code_id;
+    RETURN result;
+END
 $$;
 COMMENT ON FUNCTION referral.get_code(bigint, bigint) IS
 'One code, with the uses of all its counters.';
 
 CREATE FUNCTION referral.random_code()
-    RETURNS text LANGUAGE sql VOLATILE PARALLEL SAFE
+    RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    -- 32 symbols, none of them mistaken for another: no 0 O 1 I. The low five
-    -- bits of the last eight bytes of a version 4 uuid are all random.
-    SELECT string_agg(substr('ABCDEFGHJKLMNPQRSTUVWXYZ23456789',
-                             1 + (get_byte(r.bytes, i) & 31), 1), '')
-      FROM (SELECT uuid_send(gen_random_uuid()) AS bytes) r, generate_series(8, 15) i
+DECLARE
+    -- 32 symbols, none of them mistaken for another: no 0 O 1 I.
+    alphabet CONSTANT text := 'ABCDEFGHJKLMNPQRSTUVWXYZ23456789';
+    bytes CONSTANT bytea := uuid_send(gen_random_uuid());
+    code text := '';
+BEGIN
+    -- Of a version 4 uuid the low five bits of these bytes are all random.
+    FOR i IN 8..15 LOOP
+        code := code || substr(alphabet, 1 + (get_byte(bytes, i) & 31), 1);
+    END LOOP;
+    RETURN code;
+END
 $$;
 COMMENT ON FUNCTION referral.random_code() IS
 'Eight characters that nobody guesses and nobody misreads.';
@@ -80,20 +93,29 @@ CREATE FUNCTION referral.issue_code(program_id bigint, user_id text, campaign_id
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    new_kind CONSTANT text := CASE issue_code.campaign_id WHEN 0 THEN 'uid' ELSE 'campaign' END;
+    is_primary CONSTANT boolean := issue_code.campaign_id = 0;
     found_id bigint;
 BEGIN
     -- A conflict is either somebody else's code of the same letters, and the
     -- next draw is another one, or the same code issued meanwhile, and read.
+    -- The kinds are literals because the indexes that answer are partial.
     LOOP
-        SELECT c.code_id INTO found_id
-          FROM referral.code c
-         WHERE c.program_id = issue_code.program_id AND c.user_id = issue_code.user_id
-           AND c.kind = new_kind AND c.campaign_id = issue_code.campaign_id;
-        EXIT WHEN FOUND;
+        IF is_primary THEN
+            SELECT c.code_id INTO found_id
+              FROM referral.code c
+             WHERE c.program_id = issue_code.program_id AND c.user_id = issue_code.user_id
+               AND c.kind = 'uid';
+        ELSE
+            SELECT c.code_id INTO found_id
+              FROM referral.code c
+             WHERE c.program_id = issue_code.program_id AND c.user_id = issue_code.user_id
+               AND c.kind = 'campaign' AND c.campaign_id = issue_code.campaign_id;
+        END IF;
+        EXIT WHEN found_id IS NOT NULL;
         INSERT INTO referral.code (program_id, user_id, code, kind, campaign_id, cap)
         VALUES (issue_code.program_id, issue_code.user_id, referral.random_code(),
-                new_kind, issue_code.campaign_id, issue_code.cap)
+                CASE WHEN is_primary THEN 'uid' ELSE 'campaign' END,
+                issue_code.campaign_id, issue_code.cap)
         ON CONFLICT DO NOTHING;
     END LOOP;
     RETURN referral.get_code(issue_code.program_id, found_id);
@@ -224,7 +246,7 @@ CREATE FUNCTION referral.set_custom_slug(user_id text, slug text,
 AS $$
 DECLARE
     -- In "C", so that a server with Turkish rules lower-cases I like any other.
-    wanted CONSTANT text := lower(btrim(set_custom_slug.slug, E' \t\n\r\f\v') COLLATE "C");
+    wanted CONSTANT text := lower(btrim(set_custom_slug.slug, E' \t\n\r\f\x0B') COLLATE "C");
     own_member CONSTANT bigint := referral.known_member(set_custom_slug.program_id,
                                                         set_custom_slug.user_id);
     own_code bigint;
@@ -301,33 +323,40 @@ It makes no new attribution; those it made stay. Nobody but him can take it agai
 Errors: RF003 unknown_member.';
 
 CREATE FUNCTION referral.effective_tier(program_id bigint, member_id bigint)
-    RETURNS integer LANGUAGE sql STABLE PARALLEL SAFE
+    RETURNS integer LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN m.tier_pinned THEN m.tier
-                ELSE greatest(m.tier, referral.tier_by_rules(m.program_id, m.member_id)) END
-      FROM referral.member m
-     WHERE m.program_id = effective_tier.program_id AND m.member_id = effective_tier.member_id
+BEGIN
+    RETURN (SELECT CASE WHEN m.tier_pinned THEN m.tier
+                        ELSE greatest(m.tier, referral.tier_by_rules(m.program_id, m.member_id))
+                   END
+              FROM referral.member m
+             WHERE m.program_id = effective_tier.program_id
+               AND m.member_id = effective_tier.member_id);
+END
 $$;
 COMMENT ON FUNCTION referral.effective_tier(bigint, bigint) IS
 'The tier by which a member''s next reward is computed; 0 in a program without tiers.
 It is derived: a tier that was pinned stands, any other rises with the paid invitees.';
 
 CREATE FUNCTION referral.tier_by_rules(program_id bigint, member_id bigint)
-    RETURNS integer LANGUAGE sql STABLE PARALLEL SAFE
+    RETURNS integer LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(max(t.tier), 0)
-      FROM referral.tier t
-      JOIN referral.program p USING (program_id)
-     WHERE t.program_id = tier_by_rules.program_id
-       AND (t.tier = (SELECT min(l.tier) FROM referral.tier l
-                       WHERE l.program_id = tier_by_rules.program_id)
-            OR p.auto_tier
-               AND t.min_paid_invitees <= (SELECT coalesce(sum(i.paid_invitees), 0)
-                                             FROM referral.invited i
-                                            WHERE i.program_id = tier_by_rules.program_id
-                                              AND i.member_id = tier_by_rules.member_id))
+BEGIN
+    RETURN (SELECT coalesce(max(t.tier), 0)
+              FROM referral.tier t
+              JOIN referral.program p USING (program_id)
+             WHERE t.program_id = tier_by_rules.program_id
+               AND (t.tier = (SELECT min(l.tier) FROM referral.tier l
+                               WHERE l.program_id = tier_by_rules.program_id)
+                    OR p.auto_tier
+                       AND t.min_paid_invitees
+                           <= (SELECT coalesce(sum(i.paid_invitees), 0)
+                                 FROM referral.invited i
+                                WHERE i.program_id = tier_by_rules.program_id
+                                  AND i.member_id = tier_by_rules.member_id)));
+END
 $$;
 COMMENT ON FUNCTION referral.tier_by_rules(bigint, bigint) IS
 'The tier that paid invitees alone give a member: the highest whose threshold they reach, at least

@@ -26,7 +26,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.balance_of(bigint, bigint) IS
-'Balance of a member in micro-units, by his internal number: the one place that says what a balance is.
+'Balance of a member in micro-units, by his internal number: the one place that says what a balance
+is.
 A member without earnings has zeros.';
 
 CREATE FUNCTION referral.referral_overview(
@@ -81,7 +82,8 @@ END
 $$;
 COMMENT ON FUNCTION referral.referral_overview(text, bigint) IS
 'One member at a glance: codes, tier, rate, paid invitees, balance, who invited him.
-user_id: the application''s id of the member. One row; none for an unknown user. Balances are in micro-units; rate_bps is level 1 outside campaigns at his tier.';
+user_id: the application''s id of the member. One row; none for an unknown user. Balances are in
+micro-units; rate_bps is level 1 outside campaigns at his tier.';
 
 CREATE FUNCTION referral.list_rewards(
     user_id text,
@@ -171,7 +173,10 @@ END
 $$;
 COMMENT ON FUNCTION referral.list_rewards(text, text[], integer, integer, bigint, bigint) IS
 'Rewards of a member, newest first (descending id, the order of processing).
-user_id: the application''s id of the member; an unknown one has no rewards. status: only these of pending, available; NULL for all; unknown ones match nothing. max_rows: page length, NULL or negative for 50. skip: rows passed over first, NULL or negative for 0. before_id: only ids below it; pages by it cost the same however far down.';
+user_id: the application''s id of the member; an unknown one has no rewards. status: only these of
+pending, available; NULL for all; unknown ones match nothing. max_rows: page length, NULL or
+negative for 50. skip: rows passed over first, NULL or negative for 0. before_id: only ids below it;
+pages by it cost the same however far down.';
 
 CREATE FUNCTION referral.list_invitees(
     user_id text,
@@ -216,7 +221,9 @@ END
 $$;
 COMMENT ON FUNCTION referral.list_invitees(text, integer, integer, bigint) IS
 'Members that a member referred directly, the newest attribution first, whatever became of it.
-user_id: the application''s id of the referrer; an unknown one has no invitees. max_rows: page length, NULL or negative for 50. skip: rows passed over first, NULL or negative for 0. total_paid_micro is in micro-units.
+user_id: the application''s id of the referrer; an unknown one has no invitees. max_rows: page
+length, NULL or negative for 50. skip: rows passed over first, NULL or negative for 0.
+total_paid_micro is in micro-units.
 Errors: 22003 if what one invitee paid does not fit bigint.';
 
 CREATE FUNCTION referral.list_downline(
@@ -238,7 +245,8 @@ DECLARE
     deepest integer := (SELECT p.max_level
                           FROM referral.program AS p
                          WHERE p.program_id = list_downline.program_id);
-    rows_left bigint := CASE WHEN list_downline.max_rows >= 0 THEN list_downline.max_rows ELSE 50 END;
+    rows_left bigint := CASE WHEN list_downline.max_rows >= 0
+                             THEN list_downline.max_rows ELSE 50 END;
     skip_left bigint := greatest(list_downline.skip, 0);
     listed bigint;
 BEGIN
@@ -255,7 +263,7 @@ BEGIN
                paid.volume_micro
           FROM (SELECT newest.*
                   FROM unnest(above) AS parent(member_id)
-                       -- No parent can fill more than the page: at level 1 this reads the page only.
+                       -- No parent can fill more than the page, so level 1 reads just that.
                        CROSS JOIN LATERAL (
                            SELECT child.*
                              FROM referral.attribution AS child
@@ -294,8 +302,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.list_downline(text, integer, integer, bigint) IS
-'Members below a member: level by level down to the program''s max_level, in each the newest attribution first.
-user_id: the application''s id of the member on top; an unknown one has nobody below. max_rows: page length, NULL or negative for 50. skip: rows passed over first, NULL or negative for 0. Amounts are in micro-units. The cost grows with the members on the levels passed over and shown, never with payments.
+'Members below a member: level by level down to the program''s max_level, in each the newest
+attribution first.
+user_id: the application''s id of the member on top; an unknown one has nobody below. max_rows: page
+length, NULL or negative for 50. skip: rows passed over first, NULL or negative for 0. Amounts are
+in micro-units. The cost grows with the members on the levels passed over and shown, never with
+payments.
 Errors: 22003 if what one member paid does not fit bigint.';
 
 CREATE FUNCTION referral.level_stats(
@@ -351,8 +363,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.level_stats(text, bigint) IS
-'What stands and was earned on each level below a member: a row for every level from 1 to the program''s max_level, zeros included.
-user_id: the application''s id of the member; none for an unknown one. Amounts are in micro-units, rate_bps in basis points.
+'What stands and was earned on each level below a member: a row for every level from 1 to the
+program''s max_level, zeros included.
+user_id: the application''s id of the member; none for an unknown one. Amounts are in micro-units,
+rate_bps in basis points.
 Errors: 22003 if a sum of one level does not fit bigint.';
 
 CREATE FUNCTION referral.earnings_by_day(
@@ -383,5 +397,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.earnings_by_day(text, date, date, bigint) IS
-'What a member earned per day, over all levels, oldest day first; days without a reward are left out.
-user_id: the application''s id of the member; an unknown one has no days. since: first day; until: the day after the last one; NULL for no bound. Days are those of the payments'' occurred_at in the program''s time zone. Amounts are in micro-units; payments counts those that earned him something.';
+'What a member earned per day, over all levels, oldest day first; days without a reward are left
+out.
+user_id: the application''s id of the member; an unknown one has no days. since: first day; until:
+the day after the last one; NULL for no bound. Days are those of the payments'' occurred_at in the
+program''s time zone. Amounts are in micro-units; payments counts those that earned him something.';

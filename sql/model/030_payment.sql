@@ -16,6 +16,9 @@ CREATE TABLE referral.payment (
                  CHECK (payment_no BETWEEN 1 AND 576460752303423487),   -- < 2^59: times 16 fits
     taken_in     boolean NOT NULL
                  DEFAULT coalesce(current_setting('referral.taking_in', true), '') = 'on',
+    -- Which rules stood then explains what the payment earned, or why nothing.
+    -- A volatile default, like the clock, would make COPY insert row by row.
+    arrived_at   timestamptz NOT NULL DEFAULT statement_timestamp(),
     PRIMARY KEY (program_id, payment_id)
 );
 ALTER SEQUENCE referral.payment_no_seq OWNED BY referral.payment.payment_no;

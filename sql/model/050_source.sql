@@ -15,6 +15,10 @@ CREATE TABLE referral.source (
     paid_when_column   name,
     refunded_column    name,
     id_prefix    text NOT NULL CHECK (length(id_prefix) <= 100),
+    -- the columns' numbers, valid in the relation of this oid: how a column is
+    -- found again that was renamed. A restored dump has other oids and numbers.
+    numbered_in    oid NOT NULL DEFAULT 0,
+    column_numbers smallint[] NOT NULL DEFAULT '{}',
     attached_at  timestamptz NOT NULL DEFAULT now(),
     attached_by  text NOT NULL DEFAULT current_user,
     PRIMARY KEY (program_id, source_id),
@@ -22,6 +26,20 @@ CREATE TABLE referral.source (
 );
 ALTER SEQUENCE referral.source_id_seq OWNED BY referral.source.source_id;
 COMMENT ON TABLE referral.source IS 'Attached payments tables and what their columns mean';
+
+-- One row per statement that had such rows; the count is their sum.
+CREATE SEQUENCE referral.source_skipped_id_seq;
+CREATE TABLE referral.source_skipped (
+    program_id bigint NOT NULL,
+    skipped_id bigint NOT NULL DEFAULT nextval('referral.source_skipped_id_seq'),
+    source_id  bigint NOT NULL,
+    incomplete bigint NOT NULL,     -- no user, amount or payment id
+    known      bigint NOT NULL,     -- inserted with the id of a payment that was there
+    skipped_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (program_id, source_id, skipped_id)
+);
+ALTER SEQUENCE referral.source_skipped_id_seq OWNED BY referral.source_skipped.skipped_id;
+COMMENT ON TABLE referral.source_skipped IS 'Counter: rows of attached tables that made no payment';
 
 -- What the long-running procedures have done so far; written per batch.
 CREATE SEQUENCE referral.progress_id_seq;
@@ -33,7 +51,8 @@ CREATE TABLE referral.progress (
     done        bigint NOT NULL DEFAULT 0,
     skipped     bigint NOT NULL DEFAULT 0,
     total       bigint,
-    position    jsonb,              -- where to go on after an interruption
+    position    jsonb,              -- how far, in the terms of the task
+    pid         integer NOT NULL DEFAULT pg_backend_pid(),
     started_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz,

@@ -5,8 +5,8 @@ CREATE OR REPLACE TRIGGER number BEFORE INSERT ON referral.program
     FOR EACH ROW EXECUTE FUNCTION referral.number_program();
 CREATE OR REPLACE TRIGGER protect BEFORE UPDATE ON referral.program
     FOR EACH ROW
-    WHEN ((OLD.program_id, OLD.currency, OLD.time_zone)
-          IS DISTINCT FROM (NEW.program_id, NEW.currency, NEW.time_zone))
+    WHEN (OLD.program_id <> NEW.program_id OR OLD.currency <> NEW.currency
+          OR OLD.time_zone <> NEW.time_zone)
     EXECUTE FUNCTION referral.protect_program();
 CREATE OR REPLACE TRIGGER protect_delete BEFORE DELETE ON referral.program
     FOR EACH ROW EXECUTE FUNCTION referral.protect_program();
@@ -62,9 +62,9 @@ CREATE OR REPLACE TRIGGER check_delete AFTER DELETE ON referral.tier
 
 CREATE OR REPLACE TRIGGER protect BEFORE UPDATE ON referral.code
     FOR EACH ROW
-    WHEN ((OLD.program_id, OLD.code_id, OLD.user_id, OLD.code, OLD.kind, OLD.campaign_id, OLD.used)
-          IS DISTINCT FROM
-          (NEW.program_id, NEW.code_id, NEW.user_id, NEW.code, NEW.kind, NEW.campaign_id, NEW.used))
+    WHEN (OLD.program_id <> NEW.program_id OR OLD.code_id <> NEW.code_id
+          OR OLD.user_id <> NEW.user_id OR OLD.code <> NEW.code OR OLD.kind <> NEW.kind
+          OR OLD.campaign_id <> NEW.campaign_id OR OLD.used <> NEW.used)
     EXECUTE FUNCTION referral.protect_code();
 
 -- A statement goes through the engine as a whole: before it, its rows are

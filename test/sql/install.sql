@@ -24,7 +24,8 @@ WHERE e.extname = 'referral' AND d.deptype <> 'e'
 ORDER BY 1;
 
 -- A second call changes nothing that can be seen.
-CREATE TEMP VIEW visible AS
+CREATE FUNCTION pg_temp.visible() RETURNS TABLE (what text, name text, detail text)
+LANGUAGE sql AS $$
     SELECT 'relation' AS what, c.oid::regclass::text AS name, c.relacl::text AS detail
     FROM pg_class c WHERE c.relnamespace = 'referral'::regnamespace
     UNION ALL
@@ -39,25 +40,46 @@ CREATE TEMP VIEW visible AS
     FROM pg_proc p
     WHERE p.pronamespace IN ('referral'::regnamespace, 'referral_api'::regnamespace)
     UNION ALL
-    SELECT 'step', m.step, m.applied_at::text FROM referral.model_step m;
-CREATE TEMP TABLE before AS SELECT * FROM visible;
+    SELECT 'step', m.step, m.applied_at::text FROM referral.model_step m
+$$;
+CREATE TEMP TABLE before AS SELECT * FROM pg_temp.visible();
 CALL referral.install();
-(TABLE before EXCEPT ALL TABLE visible) UNION ALL (TABLE visible EXCEPT ALL TABLE before);
+(TABLE before EXCEPT ALL SELECT * FROM pg_temp.visible()) UNION ALL (SELECT * FROM pg_temp.visible() EXCEPT ALL TABLE before);
 SELECT count(*) > 50 AS something_was_compared FROM before;
 
--- A lost trigger and a lost step come back.
+-- Lost and disabled triggers come back.
 BEGIN;
 SET LOCAL client_min_messages = warning;
 DROP TRIGGER take_in ON referral.payment;
 ALTER TABLE referral.payment DISABLE TRIGGER append_only;
-DROP TABLE referral.source, referral.progress, referral.api_grant CASCADE;
-DROP SEQUENCE IF EXISTS referral.source_id_seq, referral.progress_id_seq;
-DELETE FROM referral.model_step WHERE step = '050_source';
-SELECT missing FROM referral.version();
+CALL referral.install();
+(TABLE before EXCEPT ALL SELECT * FROM pg_temp.visible()) UNION ALL (SELECT * FROM pg_temp.visible() EXCEPT ALL TABLE before);
+ROLLBACK;
+
+-- An older data model, here its first two steps, is brought up to date.
+BEGIN;
+SET LOCAL client_min_messages = warning;
+DROP EXTENSION referral CASCADE;
+DROP SCHEMA referral CASCADE;
+CREATE EXTENSION referral;
+CREATE TABLE referral.model_step (step text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now());
+DO $$
+DECLARE
+    old record;
+BEGIN
+    FOR old IN SELECT * FROM referral.model_steps() WHERE step < '030' ORDER BY step COLLATE "C" LOOP
+        EXECUTE old.ddl;
+        INSERT INTO referral.model_step VALUES (old.step);
+    END LOOP;
+END $$;
+INSERT INTO referral.program (program_id, name) VALUES (1, 'older than payments');
+SELECT model, missing[1] FROM referral.version();
 CALL referral.install();
 SELECT missing FROM referral.version();
-SELECT what, name FROM (TABLE before EXCEPT ALL TABLE visible) lost
-UNION ALL SELECT what, name FROM (TABLE visible EXCEPT ALL TABLE before) made;
+SELECT name FROM referral.program;
+SELECT what, name FROM (TABLE before EXCEPT ALL SELECT * FROM pg_temp.visible()) lost WHERE what <> 'step'
+UNION ALL
+SELECT what, name FROM (SELECT * FROM pg_temp.visible() EXCEPT ALL TABLE before) made WHERE what <> 'step';
 ROLLBACK;
 
 -- Not installed yet.

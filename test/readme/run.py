@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Runs the README: its ```sql blocks, in order, in one session on a fresh
+database; each must print what the ```output block after it says, or nothing
+where there is none. Then a few facts that stand in more than one file.
+
+Prints TAP. Uses the server that the PG* variables name.
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+DATABASE = "referral_readme"
+BETWEEN = "-- end of block --"
+number = 0
+failures = 0
+
+
+def read(path):
+    with open(os.path.join(TOP, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def report(passed, what, detail=""):
+    global number, failures
+    number += 1
+    failures += not passed
+    print(f"{'ok' if passed else 'not ok'} {number} - {what}")
+    if not passed:
+        print("".join(f"# {line}\n" for line in detail.splitlines()), end="", flush=True)
+
+
+def stripped(text):
+    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
+
+
+def blocks():
+    pattern = r"^```sql\n(.*?)^```\n(?:\n*```output\n(.*?)^```\n)?"
+    return re.findall(pattern, read("README.md"), re.S | re.M)
+
+
+def run_blocks():
+    found = blocks()
+    subprocess.run(["createdb", DATABASE], check=True)
+    script = "\\set SHOW_CONTEXT never\n" + f"\n\\echo {BETWEEN}\n".join(sql for sql, _ in found)
+    answer = subprocess.run(["psql", "-X", "-q", "-d", DATABASE], input=script, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    printed = answer.stdout.split(BETWEEN + "\n")
+    printed += [""] * (len(found) - len(printed))
+    for (sql, expected), got in zip(found, printed):
+        first = sql.strip().splitlines()[0]
+        report(stripped(got) == stripped(expected), f"README: {first}",
+               f"expected:\n{expected}\ngot:\n{got}")
+
+
+def check_versions():
+    control = re.search(r"default_version = '(.*)'", read("referral.control")).group(1)
+    meta = json.loads(read("META.json"))
+    report(meta["version"] == control and meta["provides"]["referral"]["version"] == control
+           and control in meta["provides"]["referral"]["file"],
+           "META.json has the version of referral.control", f"{control}\n{json.dumps(meta, indent=1)}")
+    newest = re.search(r"^## (\S+)", read("CHANGELOG.md"), re.M).group(1)
+    report(newest == control, "CHANGELOG.md begins with it", newest)
+
+
+def check_links():
+    for page in ["README.md"] + ["docs/" + name for name in os.listdir(os.path.join(TOP, "docs"))]:
+        links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read(page))
+        gone = [link for link in links
+                if not os.path.exists(os.path.join(TOP, os.path.dirname(page), link))]
+        report(not gone, f"{page} links to what is there", "\n".join(gone))
+
+
+def check_errors():
+    answer = subprocess.run([os.path.join(TOP, "scripts", "check-errors")], cwd=TOP, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    report(answer.returncode == 0, "docs/errors.md lists the errors that are raised", answer.stdout)
+
+
+run_blocks()
+check_versions()
+check_links()
+check_errors()
+print(f"1..{number}")
+sys.exit(failures > 0)

@@ -1,0 +1,171 @@
+-- Schema referral_api as PostgREST calls it: who may see and do what, and about
+-- whom (CONTRACT section 9).
+\unset ECHO
+\set QUIET 1
+\pset format unaligned
+\pset tuples_only true
+\pset pager off
+SET client_min_messages = warning;
+CALL referral.install();
+BEGIN;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+SELECT no_plan();
+
+CREATE ROLE regress_anon;
+CREATE ROLE regress_member;
+CREATE ROLE regress_operator;
+CREATE ROLE regress_login LOGIN NOINHERIT;
+GRANT regress_anon, regress_member, regress_operator TO regress_login;
+SELECT referral.grant_api('regress_anon', 'regress_member', 'regress_operator', 'regress_login') IS NULL AS granted \gset
+INSERT INTO referral.program (program_id, name, max_level, hold_days) VALUES (1, 'one', 2, 0), (2, 'two', 2, 0);
+INSERT INTO referral.tier VALUES (1, 1, 'bronze', 0), (1, 2, 'silver', 5);
+INSERT INTO referral.rate (program_id, level, rate_bps) VALUES (1, 1, 1500), (1, 2, 400);
+INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at, code_cap)
+VALUES (1, 7, 'now', now() - interval '1 day', now() + interval '1 day', 5);
+SET LOCAL referral.program_id = 1;
+SELECT ok((referral.attribute('bob', referral.enroll('ada', 'Ada'))).attributed, 'bob under ada');
+SELECT ok((referral.set_custom_slug('ada', 'ada')).code = 'ada', 'ada has a slug');
+SELECT is(count((referral.attribute('x' || n, 'ada')).attribution_id), 250::bigint, '250 more')
+  FROM generate_series(1, 250) n;
+SELECT is((referral.record_payment('p1', 'bob', 2000)).rewards, 1, 'bob paid');
+RESET referral.program_id;
+
+-- One request: the login puts on the role and sets the claims.
+CREATE FUNCTION pg_temp.request(role text, sub text, call text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE answer text;
+BEGIN
+    PERFORM set_config('request.jwt.claims',
+                       jsonb_strip_nulls(jsonb_build_object('role', $1, 'sub', $2, 'program_id', 1))::text, true);
+    EXECUTE format('SET LOCAL ROLE %I', $1);
+    EXECUTE 'SELECT string_agg(f::text, '' '') FROM referral_api.' || $3 || ' f' INTO answer;
+    RESET ROLE;
+    RETURN answer;
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+CREATE FUNCTION pg_temp.as_member(text, text) RETURNS text LANGUAGE sql AS
+    $$ SELECT pg_temp.request('regress_member', $1, $2) $$;
+CREATE FUNCTION pg_temp.as_operator(text) RETURNS text LANGUAGE sql AS
+    $$ SELECT pg_temp.request('regress_operator', 'ops', $1) $$;
+CREATE TEMP VIEW api AS
+    SELECT p.* FROM pg_proc p WHERE p.pronamespace = 'referral_api'::regnamespace;
+GRANT SELECT ON api TO PUBLIC;
+
+SET SESSION AUTHORIZATION regress_login;
+
+-- A member and what is his.
+SELECT matches(pg_temp.as_member('ada', 'referral_overview()'),
+    '^\([A-Z2-9]{8},ada,1,bronze,1500,1,"\(0,300,300\)",\)$', 'his overview is one object');
+SELECT matches(pg_temp.as_member('bob', 'referral_overview()'), ',,1,bronze,1500,0,"\(0,0,0\)",Ada\)$', 'of each');
+SELECT is(pg_temp.as_member('ada', 'referral_overview(''ada'')'), pg_temp.as_member('ada', 'referral_overview()'),
+    'he may name himself');
+SELECT matches(pg_temp.as_member('ada', 'list_rewards()'), '^\(\d+,available,1,1,1500,2000,300,', 'his rewards');
+SELECT is(pg_temp.as_member('bob', 'list_rewards()'), NULL, 'and not another''s');
+SELECT matches(pg_temp.as_member('ada', 'level_stats()'), '^\(1,251,2000,0,300,1500\) \(2,0,0,0,0,400\)$', 'his levels');
+SELECT matches(pg_temp.as_member('ada', 'earnings_by_day()'), '^\([0-9-]+,300,0,1\)$', 'his days');
+SELECT matches(pg_temp.as_member('ada', 'campaign_code()'), '^\([A-Z2-9]{8},5,0\)$', 'his campaign code');
+SELECT is(pg_temp.as_member('ada', 'campaign_code(8)'), '23503 unknown_campaign', 'of a campaign there is');
+SELECT matches(pg_temp.as_member('bob', 'set_custom_slug(''Bobby'')'), ',bob,bobby,custom,', 'his slug');
+SELECT is(pg_temp.as_member('bob', 'set_custom_slug(''ADA'')'), '23505 slug_taken', 'which is his alone');
+SELECT is(pg_temp.as_member('bob', 'remove_custom_slug()'), 'true', 'removed');
+SELECT is(pg_temp.as_member('bob', 'remove_custom_slug()'), 'false', 'no more');
+
+-- Pages.
+CREATE FUNCTION pg_temp.rows_of(call text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    PERFORM set_config('request.jwt.claims', '{"sub": "ada", "program_id": 1}', true);
+    SET LOCAL ROLE regress_member;
+    EXECUTE 'SELECT count(*) FROM referral_api.' || $1 INTO n;
+    RESET ROLE;
+    RETURN n;
+END $$;
+SELECT is(pg_temp.rows_of(list || '(' || args || ')'), n::bigint, list || ' ' || args)
+  FROM (VALUES ('list_invitees'), ('list_downline')) l(list),
+       (VALUES ('', 50), ('max_rows => -1', 50), ('max_rows => 7', 7), ('max_rows => 200', 200),
+               ('max_rows => 201', 200), ('max_rows => 2147483647', 200), ('max_rows => 200, skip => 200', 51),
+               ('max_rows => 0', 0)) t(args, n);
+
+-- Nobody else's: every function that takes a user_id.
+SELECT is(pg_temp.as_member('bob', format('%I(%s)', proname,
+              (SELECT string_agg(format('%s => %s', a, CASE a WHEN 'user_id' THEN '''ada''' ELSE '''slug''' END), ', ')
+                 FROM unnest(proargnames) a WHERE a IN ('user_id', 'slug', 'code')))),
+          '42501 not_yours', proname || ' is not for another')
+  FROM api WHERE 'user_id' = ANY (proargnames) AND has_function_privilege('regress_member', oid, 'EXECUTE')
+ ORDER BY proname;
+SELECT is(pg_temp.as_member('bob', 'attribute(''ada'', at => now())'), '42501 not_yours',
+    'a member does not choose when he signed up');
+SELECT matches(pg_temp.as_member('bob', format('%I(%s)', proname,
+              (SELECT string_agg('NULL', ', ') FROM generate_series(1, pronargs - pronargdefaults)))),
+          '^42501 permission denied for function', proname || ' is not for members')
+  FROM api WHERE NOT has_function_privilege('regress_member', oid, 'EXECUTE') ORDER BY proname;
+
+-- Attribution: a caller becomes a member at his first call.
+SELECT matches(pg_temp.as_member('cyd', 'referral_overview()'), '^\([A-Z2-9]{8},,1,bronze,', 'enrolled by it');
+SELECT is(pg_temp.as_member('dan', 'validate_code(''ada'')'), '(t,)', 'a code is valid for him');
+SELECT matches(pg_temp.as_member('dan', 'attribute(''ada'')'), '^\(t,,\d+,attributed\)$', 'attributed');
+SELECT matches(pg_temp.as_member('dan', 'attribute(''ada'')'), '^\(f,already_attributed,\d+,attributed\)$', 'once');
+SELECT is(pg_temp.as_member('dan', 'validate_code(''ada'')'), '(f,already_attributed)', 'and it says so');
+SELECT is(pg_temp.as_member('ada', 'validate_code(''ada'')'), '(f,self_referral)', 'his own code');
+
+-- Operators: anybody's.
+SELECT is(pg_temp.as_operator('referral_overview(''ada'')'), pg_temp.as_member('ada', 'referral_overview()'),
+    'an operator sees what the member sees');
+SELECT is(pg_temp.as_operator('referral_overview(''nobody'')'), 'RF003 unknown_member', 'of members there are');
+SELECT is(pg_temp.as_operator('list_rewards(user_id => ''nobody'')'), NULL, 'no member, no rewards');
+SELECT matches(pg_temp.as_operator('enroll(''eve'', ''Eve'')'), '^[A-Z2-9]{8}$', 'enrols');
+SELECT matches(pg_temp.as_operator('attribute(''ada'', user_id => ''fay'', at => ''2026-01-01'')'), '^\(t,,\d+,attributed\)$',
+    'attributes, also afterwards');
+SELECT is(pg_temp.as_operator('set_tier(''eve'', 2)'), '(1,2)', 'sets tiers');
+SELECT matches(pg_temp.as_operator('suspend(''eve'', ''why'', ''boss'')'), '^\(eve,"', 'suspends');
+SELECT is(pg_temp.as_operator('reinstate(''eve'')'), '(eve,)', 'reinstates');
+SELECT is(pg_temp.as_operator('record_payment(''p2'', ''bob'', 2000)'), '(p2,f,1,300)', 'records payments');
+SELECT is(pg_temp.as_operator('record_payment(''p2'', ''bob'', 2000)'), '(p2,t,1,300)', 'once');
+SELECT is(pg_temp.as_operator('record_payment(''p2'', ''bob'', 2001)'), 'RF001 idempotency_conflict', 'as it is');
+
+-- The anonymous: codes.
+SELECT is(pg_temp.request('regress_anon', NULL, 'validate_code(''ADA'')'), '(t,)', 'anybody validates a code');
+SELECT is(pg_temp.request('regress_anon', NULL, 'validate_code(''ada'', ''bob'')'), '42501 not_yours',
+    'not about somebody');
+SELECT matches(pg_temp.request('regress_anon', NULL, format('%I(%s)', proname,
+              (SELECT string_agg('NULL', ', ') FROM generate_series(1, pronargs - pronargdefaults)))),
+          '^42501 permission denied for function', proname || ' is not for the anonymous')
+  FROM api WHERE proname <> 'validate_code' ORDER BY proname;
+SELECT is(pg_temp.request('regress_member', NULL, 'referral_overview()'), '42501 unauthenticated', 'a token without sub');
+RESET SESSION AUTHORIZATION;
+SELECT results_eq($$ SELECT action, note, actor FROM referral.member_audit ORDER BY audit_id $$,
+    $$ VALUES ('set_tier', NULL, 'ops'), ('suspend', 'why', 'boss'), ('reinstate', NULL, 'ops') $$,
+    'the audit names the token''s user, or whom he names');
+SELECT is_empty($$ SELECT FROM referral.member WHERE program_id = 2 OR user_id = 'ops' $$,
+    'nobody was made a member by the way');
+
+-- A role that is no operator's gains nothing by claims that say so.
+CREATE ROLE regress_other;
+GRANT regress_other TO regress_login;
+GRANT USAGE ON SCHEMA referral_api TO regress_other;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA referral_api TO regress_other;
+SET SESSION AUTHORIZATION regress_login;
+SELECT is(pg_temp.request('regress_other', 'ops', 'referral_overview(''ada'')'), '42501 not_yours', 'the role decides');
+
+-- What the documentation is made of.
+SELECT is_empty($$
+    SELECT p.proname FROM api p WHERE obj_description(p.oid, 'pg_proc') !~ '^[^\n]{10,90}\n(.|\n)*Example: (GET|POST) /rpc/' $$,
+    'every function has a summary, a description and an example');
+SELECT is_empty($$
+    SELECT p.proname, a FROM api p, unnest(p.proargnames[1:p.pronargs]) a
+    WHERE obj_description(p.oid, 'pg_proc') !~ ('\m' || a || '\M') $$, 'which name every argument');
+SELECT is_empty($$
+    SELECT p.proname, a FROM api p, unnest(p.proargnames) a
+    WHERE a IN ('', 'select', 'columns', 'on_conflict', 'order', 'limit', 'offset', 'and', 'or') $$,
+    'no argument has a name that PostgREST takes for its own');
+SELECT is_empty('SELECT proname FROM api GROUP BY 1 HAVING count(*) > 1', 'one function a name');
+
+-- A GET runs read only. Last, for there is no way back.
+SET LOCAL transaction_read_only = on;
+SELECT is(pg_temp.as_member('new', 'referral_overview()'), '25006 not_a_member_yet', 'nobody becomes a member by a GET');
+SELECT matches(pg_temp.as_member('ada', 'referral_overview()'), '^\([A-Z2-9]{8},ada,', 'a member may GET');
+SELECT matches(pg_temp.as_member('ada', 'list_rewards()'), ',300,', 'lists too');
+SELECT is(pg_temp.as_member('new', 'validate_code(''ada'')'), '(t,)', 'and codes, as may who is no member');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,219 @@
+-- verify(): nothing to say about sound books, and a row for each invariant
+-- that is broken by hand.
+\set SHOW_CONTEXT never
+CALL referral.install();
+BEGIN;
+SET LOCAL client_min_messages = warning;
+SET LOCAL TimeZone = 'UTC';
+SET LOCAL DateStyle = 'ISO';
+\set ON_ERROR_ROLLBACK on
+
+INSERT INTO referral.program (program_id, name, time_zone, hold_days, max_level)
+VALUES (72, 'verify', 'America/New_York', 30, 3), (73, 'beside', 'UTC', 0, 3);
+SET LOCAL referral.program_id = '72';
+INSERT INTO referral.tier (program_id, tier, label, min_paid_invitees) VALUES (72, 1, 'One', 0), (72, 2, 'Two', 2);
+INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at, code_cap, budget_micro)
+VALUES (72, 1, 'spring', '2024-01-01', '2025-01-01', 5, 100000);
+INSERT INTO referral.rate (program_id, campaign_id, tier, level, rate_bps, flat_micro)
+VALUES (72, 0, 0, 0, 50, 1), (72, 0, 0, 1, 1000, 0), (72, 0, 2, 1, 1500, 0), (72, 0, 0, 2, 333, 0),
+       (72, 1, 0, 1, 2000, 0), (73, 0, 0, 1, 100, 0);
+
+-- top <- ann, bob; ann <- dan <- eve; camp by top's campaign code
+SELECT count(referral.enroll(u)) FROM unnest('{top,ann,bob,dan,eve,camp,lone,apex}'::text[]) u;
+SELECT u, a.attributed
+FROM (VALUES (1, 'ann', 'top'), (2, 'bob', 'top'), (3, 'dan', 'ann'), (4, 'eve', 'dan')) v(n, u, under),
+     LATERAL referral.attribute(u, referral.enroll(under), NULL, '2024-01-01 00:00+0') a
+ORDER BY n;
+SELECT a.attributed
+FROM referral.campaign_code('top', 1) c, LATERAL referral.attribute('camp', c.code, NULL, '2024-01-01 00:00+0') a;
+
+-- All that a history can hold: deposits, bases, days, a hold that changes,
+-- payments before the attribution, unknown payers, a late attribution.
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, base_micro, kind, occurred_at) VALUES
+(72, 'p1', 'ann', 100000, NULL, 'purchase', '2024-02-01 03:00+0'),
+(72, 'p2', 'ann',   9999,  777, 'purchase', '2024-02-02 05:00+0'),
+(72, 'p3', 'ann',   5000, NULL, 'deposit',  '2024-02-02 06:00+0'),
+(72, 'p4', 'bob',  50000, NULL, 'purchase', '2024-03-01 04:59:59.999999+0'),
+(72, 'p5', 'dan',  70000, NULL, 'purchase', '2024-03-10 12:00+0'),
+(72, 'p6', 'eve',  80000, NULL, 'purchase', '2024-03-11 12:00+0'),
+(72, 'p7', 'eve',    100, NULL, 'purchase', '2023-03-11 12:00+0'),
+(72, 'p8', 'camp', 40000, NULL, 'purchase', '2024-03-11 12:00+0'),
+(72, 'p9', 'nobody', 100, NULL, 'purchase', '2024-03-11 12:00+0'),
+(72, 'q1', 'top',  30000, NULL, 'purchase', '2024-03-11 12:00+0');
+UPDATE referral.program SET hold_days = 0, max_level = 2 WHERE program_id = 72;
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES
+(72, 'q2', 'eve', 80000, '2024-03-12 12:00+0'), (72, 'q3', 'eve', 80000, '2024-03-12 13:00+0'),
+(72, 'q4', 'eve', 80000, now()), (72, 'q5', 'eve', 80000, clock_timestamp() + interval '2 hours');
+SELECT (referral.attribute('top', referral.enroll('apex'), NULL, '2024-03-01')).attributed;
+UPDATE referral.program SET hold_days = 7, max_level = 3 WHERE program_id = 72;
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES
+(72, 'q6', 'ann', 80000, '2024-03-13 12:00+0'), (72, 'q7', 'top', 80000, '2024-03-13 12:00+0'),
+(72, 'q8', 'ann', 80000, now());
+SELECT count(*) AS rewards FROM referral.reward WHERE program_id = 72;
+SELECT * FROM referral.verify(72);
+SELECT count(*) AS in_all_programs FROM referral.verify() WHERE program_id IN (72, 73);
+
+-- Each case breaks one thing, sees what verify() says, and is undone. A reward
+-- is shown by its payment and level; numbers out of sequences and the days of
+-- this run are hidden.
+CREATE PROCEDURE pg_temp.broken(what text, VARIADIC statements text[]) LANGUAGE plpgsql AS $$
+DECLARE
+    statement text;
+    line text;
+BEGIN
+    RAISE NOTICE '%', what;
+    BEGIN
+        FOREACH statement IN ARRAY statements LOOP EXECUTE statement; END LOOP;
+        FOR line IN
+            SELECT format('    %s: %s', v.invariant,
+                          coalesce('reward of ' || r.payment_id || ' level ' || r.level,
+                                   regexp_replace(regexp_replace(v.subject, '20(2[5-9]|[3-9].)-..-..', '(today)', 'g'),
+                                                  '^code .*', 'code (random)')))
+                   || CASE WHEN v.invariant NOT IN ('reward_id', 'reward_payer', 'reward_beneficiary', 'tree_edge')
+                           THEN format(' expected %s found %s', v.expected, v.found) ELSE '' END
+            FROM referral.verify(72) v
+            LEFT JOIN referral.reward r ON r.program_id = 72 AND v.subject = 'reward ' || r.reward_id
+            ORDER BY v.invariant COLLATE "C", 1
+        LOOP
+            RAISE NOTICE '%', line;
+        END LOOP;
+        RAISE EXCEPTION 'undo' USING ERRCODE = 'RF999';
+    EXCEPTION WHEN SQLSTATE 'RF999' THEN NULL;
+    END;
+END
+$$;
+SET LOCAL client_min_messages = notice;
+\set VERBOSITY terse
+ALTER TABLE referral.payment DISABLE TRIGGER append_only;
+ALTER TABLE referral.code DISABLE TRIGGER protect;
+
+-- Payments.
+CALL pg_temp.broken('a payment without triggers',
+    'ALTER TABLE referral.payment DISABLE TRIGGER take_in_before',
+    'ALTER TABLE referral.payment DISABLE TRIGGER take_in',
+    $$INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro) VALUES (72, 'unseen', 'ann', 1)$$);
+CALL pg_temp.broken('a number given twice',
+    $$UPDATE referral.payment SET payment_no = 576460752303423487 WHERE program_id = 72 AND payment_id IN ('p9', 'q1')$$);
+CALL pg_temp.broken('waiting for no review',
+    $$INSERT INTO referral.payment_waiting SELECT 72, a.member_id, p.occurred_at, p.payment_no, p.payment_id
+      FROM referral.payment p JOIN referral.attribution a USING (program_id, user_id) WHERE p.program_id = 72 AND p.payment_id = 'p7'$$);
+CALL pg_temp.broken('unrewarded, yet rewarded; unrewarded, yet unknown',
+    $$INSERT INTO referral.payment_unrewarded VALUES (72, 'p1', 'budget_used_up'), (72, 'ghost', 'budget_used_up')$$);
+
+-- Rewards.
+CALL pg_temp.broken('an amount',
+    $$UPDATE referral.reward SET amount_micro = amount_micro + 1 WHERE program_id = 72 AND payment_id = 'p1' AND level = 1$$);
+CALL pg_temp.broken('a rate',
+    $$UPDATE referral.reward SET rate_bps = 1001 WHERE program_id = 72 AND payment_id = 'p1' AND level = 1$$);
+CALL pg_temp.broken('a base',
+    $$UPDATE referral.reward SET base_micro = 100009 WHERE program_id = 72 AND payment_id = 'p1' AND level = 1$$);
+CALL pg_temp.broken('an id',
+    $$UPDATE referral.reward SET reward_id = reward_id + 5 WHERE program_id = 72 AND payment_id = 'p1' AND level = 1$$);
+CALL pg_temp.broken('a second reward',
+    $$INSERT INTO referral.reward SELECT (jsonb_populate_record(r, jsonb_build_object('reward_id', reward_id + 7))).*
+      FROM referral.reward r WHERE program_id = 72 AND payment_id = 'p1' AND level = 1$$);
+CALL pg_temp.broken('a level',
+    $$UPDATE referral.reward SET level = 2 WHERE program_id = 72 AND payment_id = 'p4' AND level = 1$$);
+CALL pg_temp.broken('a payer',
+    $$UPDATE referral.reward SET payer_id = (SELECT member_id FROM referral.member WHERE program_id = 72 AND user_id = 'bob')
+      WHERE program_id = 72 AND payment_id = 'p1' AND level = 1$$);
+CALL pg_temp.broken('a beneficiary',
+    $$UPDATE referral.reward SET member_id = (SELECT member_id FROM referral.member WHERE program_id = 72 AND user_id = 'lone')
+      WHERE program_id = 72 AND payment_id = 'p1' AND level = 1$$);
+CALL pg_temp.broken('a hold of its own',
+    $$UPDATE referral.reward SET available_at = available_at + interval '1 hour' WHERE program_id = 72 AND payment_id = 'p1' AND level = 1$$);
+CALL pg_temp.broken('a hold of another length, which the program had once',
+    $$UPDATE referral.reward SET available_at = '2024-02-08 05:00+0' WHERE program_id = 72 AND payment_id = 'p1' AND level = 1$$);
+CALL pg_temp.broken('a reward lost',
+    $$DELETE FROM referral.reward WHERE program_id = 72 AND payment_id = 'p8'$$);
+CALL pg_temp.broken('a payment lost',
+    $$DELETE FROM referral.payment WHERE program_id = 72 AND payment_id = 'p4'$$);
+CALL pg_temp.broken('a payment changed',
+    $$UPDATE referral.payment SET amount_micro = 1 WHERE program_id = 72 AND payment_id = 'p4'$$);
+CALL pg_temp.broken('a purchase that is a deposit',
+    $$UPDATE referral.payment SET kind = 'deposit' WHERE program_id = 72 AND payment_id = 'p4'$$);
+
+-- Counters.
+CALL pg_temp.broken('earnings',
+    $$UPDATE referral.earning SET amount_micro = amount_micro + 1 WHERE program_id = 72 AND amount_micro = 10000$$);
+CALL pg_temp.broken('counted rewards',
+    $$UPDATE referral.earning SET rewards = rewards + 1 WHERE program_id = 72 AND amount_micro = 10000$$);
+CALL pg_temp.broken('earnings of nobody',
+    $$INSERT INTO referral.earning VALUES (72, 0, '2024-01-01', '2024-01-01', 1, 1, 5, 0, 0, 1)$$);
+CALL pg_temp.broken('an instant, from pending to available',
+    $$UPDATE referral.earning SET available_at = '2024-01-01' WHERE program_id = 72 AND available_at > now() AND level = 1
+      AND member_id = (SELECT member_id FROM referral.member WHERE program_id = 72 AND user_id = 'dan')$$);
+CALL pg_temp.broken('two parts that add up to the same are no fault',
+    $$INSERT INTO referral.earning SELECT program_id, member_id, available_at, earned_on, level, -1, 7, 7, 7, 7
+      FROM referral.earning WHERE program_id = 72 AND amount_micro = 10000$$,
+    $$INSERT INTO referral.earning SELECT program_id, member_id, available_at, earned_on, level, -2, -7, -7, -7, -7
+      FROM referral.earning WHERE program_id = 72 AND amount_micro = 10000$$);
+CALL pg_temp.broken('volume and deposits of a level, too much',
+    $$UPDATE referral.earning SET volume_micro = volume_micro + 1000000, deposits_micro = deposits_micro + 1000000
+      WHERE program_id = 72 AND amount_micro = 10000$$);
+CALL pg_temp.broken('volume of a level, too little',
+    $$UPDATE referral.earning SET volume_micro = volume_micro - 1 WHERE program_id = 72 AND amount_micro = 10000$$);
+CALL pg_temp.broken('what a member paid, too much',
+    $$UPDATE referral.paid SET volume_micro = volume_micro + 1000000, deposits_micro = deposits_micro + 1, payments = payments + 100
+      WHERE program_id = 72 AND member_id = (SELECT member_id FROM referral.member WHERE program_id = 72 AND user_id = 'bob')$$);
+CALL pg_temp.broken('what a member paid, too little',
+    $$UPDATE referral.paid SET volume_micro = volume_micro - 1, earning_payments = 0
+      WHERE program_id = 72 AND member_id = (SELECT member_id FROM referral.member WHERE program_id = 72 AND user_id = 'bob')$$);
+CALL pg_temp.broken('paid invitees',
+    $$UPDATE referral.invited SET month = '2023-12-01' WHERE program_id = 72 AND month = '2024-01-01'$$);
+CALL pg_temp.broken('uses of a code',
+    $$UPDATE referral.code SET used = 4 WHERE program_id = 72 AND campaign_id = 1$$,
+    $$INSERT INTO referral.code_use SELECT 72, code_id, 1, 3 FROM referral.code WHERE program_id = 72 AND campaign_id = 1$$);
+CALL pg_temp.broken('a cap lowered below the uses',
+    $$UPDATE referral.code SET cap = 0 WHERE program_id = 72 AND campaign_id = 1$$);
+CALL pg_temp.broken('what a campaign spent',
+    $$UPDATE referral.campaign_spent SET amount_micro = amount_micro - 1 WHERE program_id = 72$$);
+CALL pg_temp.broken('a budget lowered below what was spent is no fault',
+    $$UPDATE referral.campaign SET budget_micro = 0 WHERE program_id = 72$$);
+CALL pg_temp.broken('a budget that never was so small',
+    $$ALTER TABLE referral.campaign DISABLE TRIGGER USER$$,
+    $$UPDATE referral.campaign SET budget_micro = 0 WHERE program_id = 72$$);
+CALL pg_temp.broken('members of a level',
+    $$UPDATE referral.downline SET members = members + 1 WHERE program_id = 72 AND level = 4$$);
+
+-- The tree.
+CALL pg_temp.broken('an edge of the member alone',
+    $$UPDATE referral.member SET referrer_id = NULL WHERE program_id = 72 AND user_id = 'bob'$$);
+CALL pg_temp.broken('an edge of the attribution alone',
+    $$UPDATE referral.attribution SET referrer_id = (SELECT member_id FROM referral.member WHERE program_id = 72 AND user_id = 'lone')
+      WHERE program_id = 72 AND user_id = 'camp'$$);
+CALL pg_temp.broken('a member without attribution',
+    $$UPDATE referral.member SET referrer_id = (SELECT member_id FROM referral.member WHERE program_id = 72 AND user_id = 'top')
+      WHERE program_id = 72 AND user_id = 'lone'$$);
+CALL pg_temp.broken('an account missing',
+    $$DELETE FROM referral.account WHERE program_id = 72 AND member_id = (SELECT member_id FROM referral.member WHERE program_id = 72 AND user_id = 'lone')$$);
+CALL pg_temp.broken('a cycle of three',
+    $$UPDATE referral.member SET referrer_id = (SELECT member_id FROM referral.member WHERE program_id = 72 AND user_id = 'eve')
+      WHERE program_id = 72 AND user_id = 'ann'$$,
+    $$UPDATE referral.attribution SET referrer_id = (SELECT member_id FROM referral.member WHERE program_id = 72 AND user_id = 'eve')
+      WHERE program_id = 72 AND user_id = 'ann'$$);
+
+-- Attributions.
+CALL pg_temp.broken('rewarded, says the attribution only; and the rewards only',
+    $$UPDATE referral.attribution SET rewarded_at = NULL WHERE program_id = 72 AND user_id = 'bob'$$,
+    $$DELETE FROM referral.reward WHERE program_id = 72 AND payment_id = 'p8'$$);
+CALL pg_temp.broken('rewarded, not qualified',
+    $$UPDATE referral.attribution SET qualified_at = NULL WHERE program_id = 72 AND user_id = 'bob'$$);
+CALL pg_temp.broken('qualified, yet capped',
+    $$UPDATE referral.attribution SET decision = 'capped' WHERE program_id = 72 AND user_id = 'bob'$$);
+CALL pg_temp.broken('qualified by no payment',
+    $$UPDATE referral.attribution SET qualified_at = qualified_at - interval '1 second' WHERE program_id = 72 AND user_id = 'bob'$$);
+
+-- Only the program asked for; a program that is not there has no books, but
+-- for payments that nobody could refuse.
+INSERT INTO referral.invited VALUES (73, 0, '2024-01-01', 1, 1);
+SELECT * FROM referral.verify(72);
+SELECT program_id, invariant, subject, expected, found FROM referral.verify(73);
+SELECT program_id, invariant FROM referral.verify() WHERE program_id IN (72, 73);
+SELECT * FROM referral.verify(999);
+ALTER TABLE referral.payment DISABLE TRIGGER take_in_before;
+ALTER TABLE referral.payment DISABLE TRIGGER take_in;
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro) VALUES (999, 'far out', 'x', 1);
+SELECT program_id, invariant, subject, hint FROM referral.verify(999);
+SELECT program_id, invariant FROM referral.verify() WHERE program_id = 999;
+ROLLBACK;
