@@ -87,5 +87,6 @@ SELECT everything() = :'before' AS untouched;
 CALL insert_many();
 SELECT who, level, earned, volume, rewards FROM levels ORDER BY who COLLATE "C", level;
 
+SELECT * FROM referral.verify(NULL);
 \c :outside
 DROP DATABASE referral_payment;

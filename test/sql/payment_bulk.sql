@@ -75,5 +75,6 @@ CREATE EXTENSION amcheck;
 SELECT bool_and(bt_index_check(c.oid, heapallindexed => true) IS NOT NULL) AS sound FROM pg_class c
 WHERE relnamespace = 'referral'::regnamespace AND relkind = 'i';
 
+SELECT * FROM referral.verify(NULL);
 \c :outside
 DROP DATABASE referral_payment;

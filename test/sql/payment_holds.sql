@@ -104,5 +104,6 @@ INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occ
 SELECT e.available_at = p.occurred_at AS its_own, sum(e.amount_micro) FROM referral.earning e, referral.payment p
 WHERE e.program_id = 2 AND p.program_id = 2 AND p.payment_id = 'ahead' GROUP BY 1 ORDER BY 2;
 
+SELECT * FROM referral.verify(NULL);
 \c :outside
 DROP DATABASE referral_payment;

@@ -114,5 +114,6 @@ COMMIT;
 SELECT referral.take_in(1, '{back,dropped}');
 SELECT payment_id, level, amount_micro FROM referral.reward WHERE payment_id IN ('back', 'dropped') ORDER BY reward_id;
 
+SELECT * FROM referral.verify(NULL);
 \c :outside
 DROP DATABASE referral_payment;

@@ -251,5 +251,6 @@ INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro) VAL
 SELECT * FROM earned();
 SELECT * FROM members ORDER BY who COLLATE "C";
 
+SELECT * FROM referral.verify(NULL);
 \c :outside
 DROP DATABASE referral_payment;

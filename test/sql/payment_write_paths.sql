@@ -313,6 +313,7 @@ SELECT everything() = :'before' AS untouched;
 SELECT count(*) AS not_seen FROM referral.payment WHERE NOT taken_in;
 SELECT current_setting('referral.taking_in');
 
+SELECT * FROM referral.verify(NULL);
 \c :outside
 DROP DATABASE referral_payment;
 DROP ROLE referral_payment_cashier;
