@@ -35,7 +35,8 @@ midnight(DateADT day, pg_tz *zone)
  *
  * Counters are kept per midnight.  Without a hold a reward is available from
  * occurred_at on; once that is past, the midnight before it says the same to
- * every reader and keeps the counter's rows few.
+ * every reader and keeps the counter's rows few.  Where clocks go back over
+ * midnight, the one that is found may lie after occurred_at, and ahead.
  */
 Moment
 calendar_moment(TimestampTz occurred_at, pg_tz *zone, int32 hold_days,
@@ -64,7 +65,8 @@ calendar_moment(TimestampTz occurred_at, pg_tz *zone, int32 hold_days,
 	else
 	{
 		moment.available_at = occurred_at;
-		moment.counter_at = occurred_at > now ? occurred_at : midnight(moment.day, zone);
+		moment.counter_at = occurred_at > now
+			? occurred_at : Min(occurred_at, midnight(moment.day, zone));
 	}
 	return moment;
 }

@@ -104,6 +104,7 @@ typedef struct Remembered
 
 static Remembered *remembered = NULL;
 static int64 session_part = 0;
+static Oid	session_part_from = InvalidOid; /* the sequence it was drawn from */
 static int64 fresh_parts = 0;
 
 static void
@@ -218,10 +219,12 @@ counters_sum(Books *books, TableId id, const CounterKey *key, int nkeys,
 static int64
 own_part(Books *books)
 {
-	if (session_part == 0)
-		session_part = nextval_internal(get_relname_relid("part_seq",
-														  books->namespace),
-										false);
+	Oid			sequence = get_relname_relid("part_seq", books->namespace);
+
+	/* A data model made anew numbers its sessions anew. */
+	if (session_part == 0 || session_part_from != sequence)
+		session_part = nextval_internal(sequence, false);
+	session_part_from = sequence;
 	return session_part;
 }
 
@@ -380,31 +383,50 @@ is_large(const Flush *flush, const CounterEntry *entry)
 	return false;
 }
 
+static bool
+same_member(const CounterEntry *a, const CounterEntry *b)
+{
+	return a->key.column[0] == b->key.column[0] &&
+		a->key.column[1] == b->key.column[1];
+}
+
 /*
- * Raise 22003 if the credit takes a sum of its member out of range: all rows
- * of (program, member), of the same level in table earning.
+ * Raise 22003 if the credits of this run take a sum of entry i's member out of
+ * range: all rows of (program, member), of the same level in table earning.
+ * The run sees none of what it wrote so far, so nothing counts twice.
  */
 static void
-check_sums(Flush *flush, const CounterEntry *entry)
+check_sums(Flush *flush, CounterEntry *const *entries, int n, int i)
 {
 	Table	   *table = flush->table;
-	int64		sum[COUNTER_MAX_VALUES];
-	int			level = key_columns(table) - 1; /* 0-based, where there is one */
+	const CounterEntry *entry = entries[i];
+	int64		sum[COUNTER_MAX_VALUES] = {0};
+	int			level = key_columns(table) - 1; /* 0-based; 1, the member,
+												 * where there is none */
 	Datum		key[2] = {Int64GetDatum(entry->key.column[0]),
 	Int64GetDatum(entry->key.column[1])};
+	int			j = i;
 
-	memcpy(sum, entry->value, sizeof(sum));
+	while (j > 0 && same_member(entries[j - 1], entry))
+		j--;
+	for (; j < n && same_member(entries[j], entry); j++)
+	{
+		if (entries[j]->key.column[level] != entry->key.column[level])
+			continue;
+		for (int v = 0; v < flush->nvalues; v++)
+			sum[v] = money_add(sum[v], entries[j]->value[v]);
+	}
 	for (bool found = table_find(flush->books, table, 2, key); found;
 		 found = table_find_next(table, 2))
 	{
 		bool		isnull;
 
 		CHECK_FOR_INTERRUPTS();
-		if (level >= 2 &&
-			row_datum(table, level + 1, &isnull) != key_datum(table, level, entry->key.column[level]))
+		if (row_datum(table, level + 1, &isnull) !=
+			key_datum(table, level, entry->key.column[level]))
 			continue;
-		for (int i = 0; i < flush->nvalues; i++)
-			sum[i] = money_add(sum[i], row_int64(table, table->nkeys + i + 1));
+		for (int v = 0; v < flush->nvalues; v++)
+			sum[v] = money_add(sum[v], row_int64(table, table->nkeys + v + 1));
 	}
 }
 
@@ -420,9 +442,6 @@ credit(Flush *flush, const CounterEntry *entry)
 	Datum		key[TABLE_MAX_KEYS];
 	int			nkeys = key_columns(table);
 	bool		tried = false;
-
-	if (is_large(flush, entry))
-		check_sums(flush, entry);
 
 	/*
 	 * With a transaction-wide snapshot a row that changed since would have to
@@ -509,6 +528,8 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (is_large(&flush, entries[i]))
+			check_sums(&flush, entries, n, i);
 		credit(&flush, entries[i]);
 	}
 	insert_gathered(&flush);

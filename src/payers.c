@@ -197,7 +197,8 @@ payer_find(Payers *payers, const Program *program, Datum user_id)
 /*
  * Does a payment of that moment concern anybody (CONTRACT section 3.1)?  An
  * attribution expires when nothing qualified within qualify_days; a payment
- * is judged by the moment it occurred.
+ * is judged by the moment it occurred.  In review that is not known yet: an
+ * earlier payment may wait beside it and qualify once it is approved.
  */
 bool
 payer_counts(const Payer *payer, TimestampTz occurred_at)
@@ -205,7 +206,8 @@ payer_counts(const Payer *payer, TimestampTz occurred_at)
 	if (!payer->attributed || payer->decision == DECISION_REJECTED ||
 		payer->decision == DECISION_CAPPED)
 		return false;
-	return payer->is_qualified || payer->program->qualify_days == 0 ||
+	return payer->decision == DECISION_REVIEW_REQUIRED || payer->is_qualified ||
+		payer->program->qualify_days == 0 ||
 		occurred_at - payer->attributed_at <
 		(int64) payer->program->qualify_days * USECS_PER_DAY;
 }

@@ -34,7 +34,8 @@ typedef struct Payer
 	TimestampTz attributed_at;
 	TimestampTz qualified_at;	/* valid if is_qualified */
 	TimestampTz rewarded_at;	/* valid if is_rewarded */
-	int64		earning_payments;	/* before this run and in it, or -1 */
+	int64		earning_payments;	/* before this run, or -1 = not asked for */
+	int64		new_earning_payments;	/* of this run */
 	ItemPointerData tid;
 } Payer;
 

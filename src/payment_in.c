@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "calendar.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_trigger.h"
 #include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "counters.h"
@@ -254,7 +255,9 @@ want_locks(Run *run, const Payment *payment)
 		return;
 	if (payer->decision == DECISION_REVIEW_REQUIRED)
 		payer_want_lock(run->payers, payer);
-	else if (is_earning_payment(payment))
+
+	/* Also in review, which may be over once the lock is there. */
+	if (is_earning_payment(payment))
 	{
 		if (!payer->is_rewarded || payment->program->counts_payments)
 			payer_want_lock(run->payers, payer);
@@ -324,7 +327,7 @@ earning_payments(Run *run, Payer *payer)
 		payer->earning_payments = counters_sum(run->books, TABLE_PAID, &key, 2,
 											   PAID_EARNING_PAYMENTS);
 	}
-	return payer->earning_payments;
+	return payer->earning_payments + payer->new_earning_payments;
 }
 
 /*
@@ -469,8 +472,8 @@ count_payment(Run *run, const Payment *payment, const Share *shares,
 		counters_add(run->counters, TABLE_EARNING, &key, values);
 	}
 	counters_add(run->counters, TABLE_PAID, &payer_key, paid);
-	if (is_earning && payment->payer->earning_payments >= 0)
-		payment->payer->earning_payments++;
+	if (is_earning)
+		payment->payer->new_earning_payments++;
 }
 
 /*
@@ -558,6 +561,28 @@ check_trigger(FunctionCallInfo fcinfo, const char *name, bool after)
 	return trigger;
 }
 
+/*
+ * Will payment_after() fire for this statement?  It can be disabled alone.
+ */
+static bool
+after_trigger_fires(Relation payment)
+{
+	const char	off = SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA
+		? TRIGGER_FIRES_ON_ORIGIN : TRIGGER_FIRES_ON_REPLICA;
+
+	for (int i = 0; i < payment->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &payment->trigdesc->triggers[i];
+
+		if (TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_STATEMENT,
+								 TRIGGER_TYPE_AFTER, TRIGGER_TYPE_INSERT) &&
+			trigger->tgenabled != TRIGGER_DISABLED && trigger->tgenabled != off &&
+			strcmp(get_func_name(trigger->tgfoid), "payment_after") == 0)
+			return true;
+	}
+	return false;
+}
+
 PG_FUNCTION_INFO_V1(referral_payment_before);
 
 /*
@@ -566,8 +591,10 @@ PG_FUNCTION_INFO_V1(referral_payment_before);
 Datum
 referral_payment_before(PG_FUNCTION_ARGS)
 {
-	(void) check_trigger(fcinfo, "payment_before", false);
-	intake_raise();
+	TriggerData *trigger = check_trigger(fcinfo, "payment_before", false);
+
+	if (after_trigger_fires(trigger->tg_relation))
+		intake_raise();
 	return PointerGetDatum(NULL);
 }
 
@@ -615,11 +642,11 @@ claim_payments(Run *run, int64 program_id, Datum *ids, int nids)
 		bool		isnull;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!table_find(books, table, 2, key))
+		if (!table_find(books, table, 2, key) ||
+			DatumGetBool(row_datum(table, PAYMENT_TAKEN_IN, &isnull)))
 			continue;
-		table_lock(books, table);
-		if (DatumGetBool(row_datum(table, PAYMENT_TAKEN_IN, &isnull)))
-			continue;
+
+		/* No update means that somebody, or an id before, was first. */
 		table_begin_update(table);
 		next_set(table, PAYMENT_PAYMENT_NO,
 				 Int64GetDatum(nextval_internal(sequence, false)));
