@@ -73,11 +73,11 @@ $node->safe_psql('after', q{CALL referral.backfill('parted')});
 is(books('after'), 'a1=1 a2=2 a3=3 a4=4 a5=5 a6=6 b1=1 b2=2 b3=3 b4=4 b5=5 b6=6',
 	'backfill() takes in what was written without them');
 
-# A backfill killed after a few of its batches.
+# A backfill killed after a few of its batches; so many that it is seen running.
 $node->safe_psql('after', q{
 	CREATE TABLE big (id bigint, payer text, amount numeric, at timestamptz);
-	INSERT INTO big SELECT i, 'u' || i % 100, i, '2024-01-01'::timestamptz + (i * 7919 % 10007) * interval '1 minute'
-	FROM generate_series(1, 10000) i;
+	INSERT INTO big SELECT i, 'u' || i % 100, i, '2024-01-01'::timestamptz + (i * 7919 % 100003) * interval '1 minute'
+	FROM generate_series(1, 100000) i;
 	SELECT referral.attach('big', 'payer', 'amount', 'id', occurred_at => 'at', id_prefix => 'big-')});
 my $run = IPC::Run::start([ 'psql', '-X', '-q', '-d', $node->connstr('after'),
 		'-c', q{CALL referral.backfill('big', 20)} ], '<', '/dev/null', '>&', '/dev/null');
@@ -91,7 +91,7 @@ $run->finish;
 my $part = $node->safe_psql('after', q{
 	SELECT count(*) FROM referral.payment WHERE starts_with(payment_id, 'big-')});
 cmp_ok($part, '>', 100, 'what was committed stays');
-cmp_ok($part, '<', 10000, 'and is not all');
+cmp_ok($part, '<', 100000, 'and is not all');
 is($node->safe_psql('after', q{SELECT state, done FROM referral.stat_progress WHERE subject = 'public.big'}),
 	"interrupted|$part", 'the progress says where it ended');
 $node->safe_psql('after', q{CALL referral.backfill('big')});
@@ -100,10 +100,10 @@ is($node->safe_psql('after', q{
 	FROM (SELECT *, row_number() OVER (ORDER BY payment_no) AS n,
 	             row_number() OVER (ORDER BY occurred_at, split_part(payment_id, '-', 2)::bigint) AS m
 	      FROM referral.payment WHERE starts_with(payment_id, 'big-')) p}),
-	'10000|50005000000000|t|t', 'gone on with: every row once, in order');
+	'100000|5000050000000000|t|t', 'gone on with: every row once, in order');
 is($node->safe_psql('after', q{
 	SELECT state, done, total FROM referral.stat_progress WHERE subject = 'public.big' ORDER BY progress_id DESC LIMIT 1}),
-	'finished|' . (10000 - $part) . '|10000', 'the second run counts its own');
+	'finished|' . (100000 - $part) . '|100000', 'the second run counts its own');
 is($node->safe_psql('after', 'SELECT * FROM referral.verify()'), '', 'verify() is empty');
 
 $node->stop;
