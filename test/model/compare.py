@@ -1,0 +1,146 @@
+"""The database's books beside the model's, and the first place where they differ."""
+
+from datetime import date, datetime
+from itertools import islice, zip_longest
+
+from books import Books
+
+MEMBERS = """
+SELECT statement_timestamp(), m.user_id, jsonb_build_object(
+    'overview', (SELECT to_jsonb(o) FROM referral.referral_overview(m.user_id, program_id => %(id)s) AS o),
+    'list_rewards', (SELECT jsonb_agg(to_jsonb(r) - ARRAY['id', 'created_at', 'n'] ORDER BY n)
+        FROM referral.list_rewards(m.user_id, max_rows => 10000000, program_id => %(id)s)
+             WITH ORDINALITY AS r (id, status, level, tier, rate_bps, base_micro, amount_micro,
+                 reversed_micro, written_off_micro, currency, invitee_user_id, invitee_display,
+                 payment_id, created_at, available_at, n)),
+    'list_invitees', (SELECT jsonb_agg(to_jsonb(i) ORDER BY user_id COLLATE "C")
+        FROM referral.list_invitees(m.user_id, max_rows => 10000000, program_id => %(id)s) AS i),
+    'list_downline', (SELECT jsonb_agg(to_jsonb(d) ORDER BY user_id COLLATE "C")
+        FROM referral.list_downline(m.user_id, max_rows => 10000000, program_id => %(id)s) AS d),
+    'level_stats', (SELECT jsonb_agg(to_jsonb(l) ORDER BY level)
+        FROM referral.level_stats(m.user_id, program_id => %(id)s) AS l),
+    'earnings_by_day', (SELECT jsonb_agg(to_jsonb(e) ORDER BY day)
+        FROM referral.earnings_by_day(m.user_id, '1900-01-01', '2200-01-01',
+                                      program_id => %(id)s) AS e))
+FROM referral.member AS m WHERE m.program_id = %(id)s AND m.user_id = ANY(%(users)s)
+"""
+
+REWARDS = """
+SELECT r.payment_id, p.user_id, b.user_id, r.level, r.tier, r.rate_bps, r.flat_micro,
+       r.base_micro, r.amount_micro, r.available_at
+FROM referral.reward AS r
+     JOIN referral.member AS p ON (p.program_id, p.member_id) = (r.program_id, r.payer_id)
+     JOIN referral.member AS b ON (b.program_id, b.member_id) = (r.program_id, r.member_id)
+WHERE r.program_id = %(id)s ORDER BY r.reward_id
+"""
+
+ATTRIBUTIONS = """
+SELECT a.user_id, r.user_id, lower(c.code), a.campaign_id, a.attributed_at,
+       a.qualified_at, a.rewarded_at, a.decision
+FROM referral.attribution AS a
+     JOIN referral.member AS m ON (m.program_id, m.member_id) = (a.program_id, a.member_id)
+     JOIN referral.member AS r ON (r.program_id, r.member_id) = (a.program_id, m.referrer_id)
+     JOIN referral.code AS c ON (c.program_id, c.code_id) = (a.program_id, a.code_id)
+WHERE a.program_id = %(id)s AND a.referrer_id = m.referrer_id AND m.user_id = a.user_id
+"""
+
+CODES = """
+SELECT lower(c.code), c.user_id, c.kind, c.campaign_id, c.cap, c.disabled_at IS NOT NULL,
+       c.used + coalesce((SELECT sum(u.used)::bigint FROM referral.code_use AS u
+                          WHERE (u.program_id, u.code_id) = (c.program_id, c.code_id)), 0)
+FROM referral.code AS c WHERE c.program_id = %(id)s
+"""
+
+PAYMENTS = """
+SELECT payment_id, user_id, amount_micro, base_micro, kind, occurred_at FROM referral.payment
+WHERE program_id = %(id)s AND taken_in
+"""
+
+
+def rows(cursor, query, **arguments):
+    cursor.execute(query, arguments)
+    return cursor.fetchall()
+
+
+def keyed(found):
+    return {row[0]: row[1:] for row in found}
+
+
+def read_members(cursor, program_id, users):
+    """The instant of the answers, for what is pending depends on it, and the answers."""
+    answers = rows(cursor, MEMBERS, id=program_id, users=users)
+    return answers[0][0], {user: {name: answer or [] for name, answer in found.items()}
+                           for _, user, found in answers}
+
+
+def expect_members(books, users):
+    readers = "overview list_rewards list_invitees list_downline level_stats earnings_by_day"
+    return {user: {name: getattr(books, name)(user) for name in readers.split()} for user in users}
+
+
+def tables(cursor, program_id):
+    """What the tables say, each as something that compares."""
+    return {"rewards": rows(cursor, REWARDS, id=program_id),
+            "attributions": keyed(rows(cursor, ATTRIBUTIONS, id=program_id)),
+            "codes": keyed(rows(cursor, CODES, id=program_id)),
+            "payments": keyed(rows(cursor, PAYMENTS, id=program_id)),
+            "verify": rows(cursor, "SELECT * FROM referral.verify(%(id)s)", id=program_id)}
+
+
+def expect_tables(program):
+    return {"rewards": [r[:-1] for r in program.rewards],
+            "attributions": {user: (program.members[user].referrer, a.code, a.campaign, a.at,
+                                    a.qualified_at, a.rewarded_at, "capped" if a.capped else None)
+                             for user, a in program.attributions.items()},
+            "codes": {text: (c.owner, c.kind, c.campaign, c.cap, c.disabled, c.used)
+                      for text, c in program.codes.items()},
+            "payments": {p.payment_id: tuple(p[1:]) for p in program.payments.values()},
+            "verify": []}
+
+
+def difference(expected, found, where=""):
+    """The first difference, in words; None if there is none."""
+    if isinstance(expected, datetime) and isinstance(found, str):
+        found = datetime.fromisoformat(found)
+    elif isinstance(expected, date) and isinstance(found, str):
+        found = date.fromisoformat(found)
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in {**expected, **found}:
+            if key not in expected or key not in found:
+                return (f"{where}: {key!r} is only in the "
+                        + (f"model: {expected[key]}" if key in expected else f"books: {found[key]}"))
+            complaint = difference(expected[key], found[key], f"{where}.{key}")
+            if complaint:
+                return complaint
+        return None
+    if isinstance(expected, (list, tuple)) and isinstance(found, (list, tuple)):
+        for n, (e, f) in enumerate(zip_longest(expected, found)):
+            complaint = difference(e, f, f"{where}[{n}]")
+            if complaint:
+                return f"{complaint}\nexpected {e}\nfound    {f}"
+        return None
+    return None if expected == found else f"{where}: expected {expected!r}, found {found!r}"
+
+
+def chunks(items, size):
+    items = iter(items)
+    while chunk := list(islice(items, size)):
+        yield chunk
+
+
+def compare(cursor, program, program_id, chunk=500):
+    """The first difference between the books of a program and its model."""
+    complaint = difference(expect_tables(program), tables(cursor, program_id))
+    if complaint:
+        return complaint
+    found = {user for user, in rows(cursor, "SELECT user_id FROM referral.member"
+                                            " WHERE program_id = %(id)s", id=program_id)}
+    if found != set(program.members):
+        return f"members: {found ^ set(program.members)} only on one side"
+    books = Books(program)
+    for users in chunks(program.members, chunk):
+        books.now, answers = read_members(cursor, program_id, users)
+        complaint = difference(expect_members(books, users), answers)
+        if complaint:
+            return complaint
+    return None
