@@ -1,7 +1,7 @@
 /*
  * init.c
- *	  The module: magic block and start-up of the parts that keep something
- *	  per session.
+ *	  The module: magic block, version, and start-up of the parts that keep
+ *	  something per session.
  */
 #include "postgres.h"
 

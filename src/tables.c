@@ -357,8 +357,10 @@ table_indexes(Books *books, Table *table)
 static void
 index_slot(Books *books, Table *table, TupleTableSlot *slot, bool is_update)
 {
-	ExecInsertIndexTuples(table_indexes(books, table), slot, books->estate,
-						  is_update, false, NULL, NIL);
+	ResultRelInfo *indexes = table_indexes(books, table);	/* makes the estate */
+
+	ExecInsertIndexTuples(indexes, slot, books->estate, is_update, false,
+						  NULL, NIL);
 	ResetPerTupleExprContext(books->estate);
 }
 

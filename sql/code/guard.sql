@@ -29,7 +29,7 @@ BEGIN
             ERRCODE = 'insufficient_privilege',
             MESSAGE = 'owned_by_stranger',
             DETAIL = format('%s is owned by %I.', stranger.thing, stranger.rolname),
-            HINT = 'Look at what it is, then drop it or make it your own by ALTER … OWNER TO.';
+            HINT = 'Look at what it is, then drop it or make it your own by ALTER ... OWNER TO.';
     END IF;
 END
 $$;

@@ -80,7 +80,7 @@ CREATE FUNCTION referral.issue_code(program_id bigint, user_id text, campaign_id
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    kind CONSTANT text := CASE issue_code.campaign_id WHEN 0 THEN 'uid' ELSE 'campaign' END;
+    new_kind CONSTANT text := CASE issue_code.campaign_id WHEN 0 THEN 'uid' ELSE 'campaign' END;
     found_id bigint;
 BEGIN
     -- A conflict is either somebody else's code of the same letters, and the
@@ -89,11 +89,11 @@ BEGIN
         SELECT c.code_id INTO found_id
           FROM referral.code c
          WHERE c.program_id = issue_code.program_id AND c.user_id = issue_code.user_id
-           AND c.kind = issue_code.kind AND c.campaign_id = issue_code.campaign_id;
+           AND c.kind = new_kind AND c.campaign_id = issue_code.campaign_id;
         EXIT WHEN FOUND;
         INSERT INTO referral.code (program_id, user_id, code, kind, campaign_id, cap)
         VALUES (issue_code.program_id, issue_code.user_id, referral.random_code(),
-                issue_code.kind, issue_code.campaign_id, issue_code.cap)
+                new_kind, issue_code.campaign_id, issue_code.cap)
         ON CONFLICT DO NOTHING;
     END LOOP;
     RETURN referral.get_code(issue_code.program_id, found_id);

@@ -33,7 +33,7 @@ BEGIN
                 ERRCODE = 'RF004',
                 MESSAGE = 'no_program',
                 DETAIL = 'There is no program yet.',
-                HINT = 'INSERT INTO referral.program (name) VALUES (…).';
+                HINT = 'INSERT INTO referral.program (name) VALUES (...).';
         ELSE
             RAISE EXCEPTION USING
                 ERRCODE = 'RF004',
@@ -92,28 +92,28 @@ CREATE FUNCTION referral.claims() RETURNS jsonb
 AS $$
 DECLARE
     claims jsonb;
-    reason text;
 BEGIN
-    IF to_regclass('referral.api_grant') IS NULL
-       OR NOT EXISTS (SELECT FROM referral.api_grant g
-                      WHERE g.part = 'login' AND g.role_name = session_user) THEN
-        reason := 'Claims of this login are not believed.';
-    ELSE
-        BEGIN
-            claims := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
-        EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
-            claims := NULL;
-        END;
-        IF jsonb_typeof(claims) = 'object' THEN
-            RETURN claims;
-        END IF;
-        reason := 'There are no claims, or they are not a JSON object.';
+    PERFORM FROM referral.api_grant g WHERE g.part = 'login' AND g.role_name = session_user;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'unauthenticated',
+            DETAIL = 'Claims of this login are not believed.',
+            HINT = 'Call through the HTTP server, whose login is named to referral.grant_api().';
+    END IF;
+    BEGIN
+        claims := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
+    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+        claims := NULL;
+    END;
+    IF jsonb_typeof(claims) = 'object' THEN
+        RETURN claims;
     END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'insufficient_privilege',
         MESSAGE = 'unauthenticated',
-        DETAIL = reason,
-        HINT = 'Call through the HTTP server whose login was named to referral.grant_api().';
+        DETAIL = 'There are no claims, or they are not a JSON object.',
+        HINT = 'Call through the HTTP server, which verifies tokens.';
 END
 $$;
 COMMENT ON FUNCTION referral.claims() IS
