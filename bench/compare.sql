@@ -28,7 +28,7 @@ DECLARE
     answer text;
 BEGIN
     EXECUTE format(
-        'SELECT concat_ws('' '', p.*, r.*, b.*, i.*)
+        'SELECT concat_ws('' '', ''payments'', p.*, ''rewards'', r.*, ''balances'', b.*, ''paid'', i.*)
          FROM (SELECT count(*), sum(amount_micro) FROM %1$I.payment) p,
               (SELECT count(*), sum(amount_micro), sum(hashtextextended(concat_ws('','',
                    payment_id, level, member_id, payer_id, tier, rate_bps, flat_micro,
