@@ -41,3 +41,8 @@ demo:
 	scripts/demo start $(PAYMENTS)
 demo-stop:
 	scripts/demo stop
+
+# Against the opponents in bench/; BENCH names the workloads, all by default.
+.PHONY: bench
+bench:
+	bench/run $(BENCH)

@@ -170,7 +170,7 @@ counters_add(Counters *counters, TableId table, const CounterKey *key,
 
 	if (!counters->credits[table])
 		counters->credits[table] = credits_create(counters->books->context,
-												  16, NULL);
+												  4, NULL);
 	entry = credits_insert(counters->credits[table], *key, &found);
 	if (!found)
 		memset(entry->value, 0, sizeof(entry->value));

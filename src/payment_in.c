@@ -24,6 +24,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "intake.h"
+#include "mb/pg_wchar.h"
 #include "members.h"
 #include "miscadmin.h"
 #include "money.h"
@@ -179,10 +180,41 @@ program_of(Run *run, int64 program_id)
 	return run->last_program;
 }
 
+/*
+ * CONTRACT section 1, table payment.  Not a CHECK: PostgreSQL parses those anew
+ * in every statement, which cost more than the insert (docs/performance.md).
+ */
+static void
+check_length(const TupleTableSlot *slot, int column, int at_most)
+{
+	text	   *value = DatumGetTextPP(slot->tts_values[column - 1]);
+	int			bytes = VARSIZE_ANY_EXHDR(value);
+
+	if (bytes == 0 ||
+		(bytes > at_most && pg_mbstrlen_with_len(VARDATA_ANY(value), bytes) > at_most))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("text of the payment is empty or too long"),
+				 errdetail("Column \"%s\" must have 1 to %d characters.",
+						   NameStr(TupleDescAttr(slot->tts_tupleDescriptor, column - 1)->attname),
+						   at_most)));
+}
+
 /* CONTRACT section 3.2 and section 1, table payment. */
 static void
-check_payment(const Payment *payment)
+check_payment(const Payment *payment, const TupleTableSlot *slot)
 {
+	check_length(slot, PAYMENT_PAYMENT_ID, 200);
+	check_length(slot, PAYMENT_USER_ID, 200);
+	check_length(slot, PAYMENT_KIND, 100);
+	if (payment->payment_no < 1 || payment->payment_no > PAYMENT_NO_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("number of the payment is out of range"),
+				 errdetail("Payment \"%s\" has payment_no %lld.",
+						   TextDatumGetCString(payment->payment_id),
+						   (long long) payment->payment_no),
+				 errhint("Leave it to the column's default.")));
 	if (payment->amount_micro < 0 || payment->base_micro < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
@@ -221,7 +253,7 @@ read_payment(Run *run, TupleTableSlot *slot)
 	kind = DatumGetTextPP(slot->tts_values[PAYMENT_KIND - 1]);
 	payment.is_deposit = VARSIZE_ANY_EXHDR(kind) == strlen("deposit") &&
 		memcmp(VARDATA_ANY(kind), "deposit", strlen("deposit")) == 0;
-	check_payment(&payment);
+	check_payment(&payment, slot);
 
 	payment.payer = payer_find(run->payers, payment.program,
 							   slot->tts_values[PAYMENT_USER_ID - 1]);

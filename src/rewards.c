@@ -35,7 +35,7 @@ enum
 	REWARD_PAYMENT_ID
 };
 
-/* Rows per heap batch. */
+/* Rows per heap batch, at most. */
 #define REWARD_BATCH		1000
 
 /* From so many payments on, a run is large. */
@@ -58,7 +58,8 @@ struct Rewards
 	Books	   *books;
 	Table	   *table;
 	BulkInsertState bulk;		/* NULL in a small run */
-	TupleTableSlot *slots[REWARD_BATCH];
+	TupleTableSlot **slots;		/* up to batch_size of them */
+	int			batch_size;
 	int			nslots;
 	int			slots_made;
 	MemoryContext batch_context;	/* texts of the rows in slots */
@@ -77,6 +78,10 @@ rewards_begin(Books *books, int64 npayments)
 	Rewards    *rewards = MemoryContextAllocZero(books->context, sizeof(Rewards));
 
 	rewards->books = books;
+	rewards->batch_size = Min(npayments, REWARD_BATCH / (REFERRAL_MAX_LEVEL + 1)) *
+		(REFERRAL_MAX_LEVEL + 1);
+	rewards->slots = MemoryContextAlloc(books->context, rewards->batch_size *
+										sizeof(TupleTableSlot *));
 	rewards->batch_context = books->context;
 	rewards->member_index = -1;
 	if (npayments >= LARGE_RUN)
@@ -255,7 +260,7 @@ rewards_add(Rewards *rewards, const Reward *reward)
 
 	if (!rewards->table)
 		open_table(rewards);
-	if (rewards->nslots == REWARD_BATCH)
+	if (rewards->nslots == rewards->batch_size)
 		write_batch(rewards);
 
 	if (rewards->nslots == rewards->slots_made)

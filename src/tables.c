@@ -162,7 +162,7 @@ close_table(Table *table)
 	ExecDropSingleTupleTableSlot(table->next);
 	if (table->indexes)
 		ExecCloseIndices(table->indexes);
-	index_close(table->key, AccessShareLock);
+	index_close(table->key, NoLock);
 	table_close(table->rel, NoLock);
 }
 

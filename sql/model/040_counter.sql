@@ -1,6 +1,8 @@
 -- Counters. Each key may have many parts; its value is their sum. A credit
 -- goes to a part that nobody else holds, so no payment waits for another.
--- Autovacuum runs early on them: an update leaves a dead version behind.
+-- Autovacuum runs early on them: an update leaves a dead version behind. Half a
+-- page stays free where one statement may touch every row, so that the new
+-- versions stay beside the old ones and no index entry is made.
 
 CREATE SEQUENCE referral.part_seq;
 
@@ -17,7 +19,7 @@ CREATE TABLE referral.earning (
     deposits_micro bigint NOT NULL,
     rewards        bigint NOT NULL,     -- reward rows behind amount_micro
     PRIMARY KEY (program_id, member_id, available_at, earned_on, level, part)
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE referral.earning IS 'Counter: earnings and volume per member, instant, day and level';
 
 -- What a member himself paid since he was attributed.
@@ -30,7 +32,7 @@ CREATE TABLE referral.paid (
     payments         bigint NOT NULL,   -- those behind volume_micro
     earning_payments bigint NOT NULL,   -- those that could earn (rate.max_payments)
     PRIMARY KEY (program_id, member_id, part)
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE referral.paid IS 'Counter: payments of an attributed member';
 
 -- Qualified invitees of a referrer, by the month of their first payment.

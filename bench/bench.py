@@ -1,0 +1,267 @@
+"""Runs the workloads and prints the table; started by bench/run.
+
+A workload lets the opponents take turns, several rounds, each opponent with the
+same payments in the same order. A row of the table is a ratio of two figures of
+one round, its median over the rounds and its lowest and highest. After each
+workload the books of all opponents must be equal.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+from statistics import median
+
+HERE = pathlib.Path(__file__).parent
+OPPONENTS = ["floor", "plpgsql", "referral"]
+SPREAD = (1, 70000)         # payers of 10,000 trees
+HOT = (70001, 80000)        # payers of one referrer
+
+# Payments are numbered through, in steps that no run exceeds, so that all ids
+# have twelve digits and keep their order as texts.
+first_numbers = iter(range(100_000_000_000, 900_000_000_000, 1_000_000))
+
+
+def sql(*commands, opponent=None, commit="off"):
+    """Run commands, each in its own transaction; return the last one's output."""
+    options = f"-c synchronous_commit={commit}"
+    if opponent:
+        options += f" -c search_path={opponent}"
+    arguments = [argument for command in commands for argument in ("-c", command)]
+    return subprocess.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", *arguments], check=True,
+                          env=os.environ | {"PGOPTIONS": options},
+                          stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def script(name):
+    sql_file = HERE / f"{name}.sql"
+    subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-f", sql_file], check=True,
+                   env=os.environ | {"PGOPTIONS": "-c synchronous_commit=off"},
+                   stdout=subprocess.DEVNULL)
+
+
+def of(opponent, stem, suffix):
+    """The opponent's own file, or the one that search_path makes everybody's."""
+    own = HERE / f"{stem}.{opponent}.{suffix}"
+    return own if own.exists() else HERE / f"{stem}.{suffix}"
+
+
+def settle(opponent):
+    """Leave every opponent the same way before it is measured."""
+    counters = {"floor": ["earning", "paid"], "plpgsql": ["balance", "attribution"],
+                "referral": ["earning", "paid", "invited", "member"]}
+    sql(*(f"VACUUM {opponent}.{table}" for table in counters.get(opponent, [])), "CHECKPOINT")
+
+
+def pay(opponent, first_no, seed, clients, each, payers, commit):
+    """Payments per second, one payment a transaction."""
+    settle(opponent)
+    variables = {"first_no": first_no, "k": 0, "clients": clients,
+                 "first_payer": payers[0], "last_payer": payers[1]}
+    output = subprocess.run(
+        ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-t", str(each),
+         f"--random-seed={seed}", *(f"-D{name}={value}" for name, value in variables.items()),
+         "-f", of(opponent, "payment", "pgbench")],
+        check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=os.environ | {"PGOPTIONS": f"-c synchronous_commit={commit} -c search_path={opponent}"}
+    ).stdout
+    return float(re.search(r"tps = ([\d.]+)", output)[1])
+
+
+def fill_bulk(first_no, payments, payers):
+    """Have these payments in bench.bulk_payment, and their answers beside it."""
+    if sql("SELECT min(payment_no) FROM bench.bulk_payment") != str(first_no + 1):
+        sql(f"CALL bench.fill_bulk({first_no}, {payments}, {payers[0]}, {payers[1]})")
+
+
+def in_turn(rounds, cases, measure):
+    """Measure each case once a round, each round beginning with another one; a
+    case then has its figures in the order of the rounds."""
+    figures = {case: [] for case in cases}
+    for turn in range(rounds):
+        for case in cases[turn % len(cases):] + cases[:turn % len(cases)]:
+            figures[case].append(measure(case, turn))
+            print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return figures
+
+
+def report(title, unit, figures):
+    print(f"\n{title}")
+    for case, each in figures.items():
+        name = case if isinstance(case, str) else " ".join(case)
+        print(f"  {name:<24}{median(each):>12,.0f}   {min(each):,.0f} .. {max(each):,.0f}  {unit}")
+
+
+rows = []
+
+
+def row(text, above, below, goal=None, at_most=False):
+    """A ratio of two cases, round by round, and whether its median reached the goal."""
+    ratios = [a / b for a, b in zip(above, below)]
+    middle = median(ratios)
+    reached = ""
+    if goal is not None:
+        reached = "reached" if (middle <= goal if at_most else middle >= goal) else "not reached"
+    rows.append((text, f"{middle:.2f}", f"{min(ratios):.2f} .. {max(ratios):.2f}",
+                 "" if goal is None else f"{'<=' if at_most else '>='} {goal}", reached))
+
+
+def compare(books):
+    """Counts, sums and a hash of all rewards and balances, equal for everybody."""
+    if len(set(books.values())) != 1:
+        print("the books differ:", *books.items(), sep="\n  ")
+        sys.exit(1)
+    print(f"  books equal: {next(iter(books.values()))}")
+
+
+def check_books():
+    compare({opponent: sql(f"SELECT bench.books('{opponent}')") for opponent in OPPONENTS})
+
+
+def spread():
+    """One payment a transaction, 8 clients, payers of 10,000 trees."""
+    numbers = [next(first_numbers) for _ in range(5)]
+    figures = in_turn(5, OPPONENTS, lambda opponent, turn: pay(
+        opponent, numbers[turn], turn, 8, 6000, SPREAD, "off"))
+    report("spread: one payment a transaction, 8 clients, commit not waited for",
+           "payments/s", figures)
+    check_books()
+    row("spread: payments/s against floor", figures["referral"], figures["floor"], 1.3)
+    row("spread: payments/s against plpgsql", figures["referral"], figures["plpgsql"], 2.5)
+
+
+def bulk():
+    """100,000 payments in one statement."""
+    numbers = [next(first_numbers) for _ in range(3)]
+
+    def milliseconds(opponent, turn):
+        fill_bulk(numbers[turn], 100000, SPREAD)
+        settle(opponent)
+        statements = of(opponent, "bulk", "sql").read_text()
+        started = time.monotonic()
+        sql(statements, opponent=opponent)
+        return 1000 * (time.monotonic() - started)
+
+    figures = in_turn(3, OPPONENTS, milliseconds)
+    report("bulk: 100,000 payments in one statement", "ms", figures)
+    check_books()
+    row("bulk: time against floor", figures["referral"], figures["floor"], 1.1, at_most=True)
+    row("bulk: times faster than plpgsql", figures["plpgsql"], figures["referral"], 8)
+
+
+def hot():
+    """Every payment under one referrer, 8 clients, each commit flushed."""
+    cases = [("referral", "spread"), ("referral", "hot"), ("floor", "hot"), ("plpgsql", "hot")]
+    numbers = {kind: [next(first_numbers) for _ in range(5)] for kind in ("spread", "hot")}
+    figures = in_turn(5, cases, lambda case, turn: pay(
+        case[0], numbers[case[1]][turn], turn, 8, 1000,
+        HOT if case[1] == "hot" else SPREAD, "on"))
+    report("hot: every payment under one referrer, 8 clients, each commit flushed",
+           "payments/s", figures)
+    for opponent in ("floor", "plpgsql"):     # that their books be equal
+        for turn, number in enumerate(numbers["spread"]):
+            pay(opponent, number, turn, 8, 1000, SPREAD, "off")
+    check_books()
+    hot_one = figures["referral", "hot"]
+    row("hot: payments/s against spread", hot_one, figures["referral", "spread"], 0.9)
+    row("hot: payments/s against floor", hot_one, figures["floor", "hot"])
+    row("hot: payments/s against plpgsql", hot_one, figures["plpgsql", "hot"])
+
+
+def long():
+    """20,000 single inserts under one referrer in one transaction."""
+    figures = {"2nd 1,000": [], "last 1,000": []}
+    for _ in range(3):
+        fill_bulk(next(first_numbers), 20000, HOT)
+        settle("referral")
+        times = sql("SELECT * FROM bench.pay_in_one_transaction()", opponent="referral").split()
+        figures["2nd 1,000"].append(float(times[1]))
+        figures["last 1,000"].append(float(times[-1]))
+        sql(of("floor", "bulk", "sql").read_text(), opponent="floor")
+        sql("CALL bench.pay_in_batches('plpgsql')")
+    report("long: 20,000 single inserts under one referrer in one transaction", "ms", figures)
+    check_books()
+    row("long: last 1,000 against 2nd 1,000", figures["last 1,000"], figures["2nd 1,000"],
+        1.2, at_most=True)
+
+
+def instructions():
+    """Instructions per payment in user space, by callgrind: no noise."""
+    if not shutil.which("valgrind"):
+        print("\ninstructions: left out, there is no valgrind on this machine")
+        return
+    directory = pathlib.Path(sys.argv[1])
+    as_server = HERE.parent / "scripts/unprivileged"
+    copy = directory / "copy"
+    books = {}
+
+    def control(action):
+        subprocess.run([as_server, "pg_ctl", "-D", directory / "data", "-l", directory / "log",
+                        "-w", "-m", "fast", action], check=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL)
+
+    def single_user(query, *tool):
+        output = subprocess.run(
+            [as_server, *tool, shutil.which("postgres"), "--single", "-D", copy,
+             "-c", "shared_buffers=512MB", "bench"], input=query, check=True, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+        return output if "ERROR" not in output else sys.exit(output)
+
+    def collected(opponent, payments):
+        """Of a server that pays so many times, beginning with the same files."""
+        shutil.rmtree(copy, ignore_errors=True)
+        subprocess.run(["cp", "-a", directory / "data", copy], check=True)
+        function = "floor" if opponent == "floor" else "payment"
+        output = single_user(
+            f"SET search_path = {opponent}; SELECT bench.{function}_loop(200000000000, {payments})\n",
+            "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
+        return int(re.search(r"Collected : (\d+)", output)[1])
+
+    control("stop")
+    figures = {}
+    for opponent in ["bare"] + OPPONENTS:
+        figures[opponent] = [(collected(opponent, 600) - collected(opponent, 100)) / 500]
+        if opponent != "bare":
+            books[opponent] = re.search(r'books = "(.*?)"',
+                                        single_user(f"SELECT bench.books('{opponent}')\n"))[1]
+        print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    shutil.rmtree(copy)
+    control("start")
+    report("instructions: in user space, for one payment of a backend, payers spread", "", figures)
+    compare(books)
+    net = {opponent: [figures[opponent][0] - figures["bare"][0]] for opponent in OPPONENTS}
+    row("instructions net of bare: against floor", net["referral"], net["floor"])
+    row("instructions net of bare: against plpgsql", net["referral"], net["plpgsql"])
+
+
+WORKLOADS = {each.__name__: each for each in (instructions, spread, bulk, hot, long)}
+
+
+def main():
+    chosen = sys.argv[2:] or WORKLOADS
+    unknown = [name for name in chosen if name not in WORKLOADS]
+    if unknown:
+        sys.exit(f"no such workload: {' '.join(unknown)}; there are {' '.join(WORKLOADS)}")
+    started = time.monotonic()
+    subprocess.run(["createdb", "bench"], check=True)
+    os.environ["PGDATABASE"] = "bench"
+    for name in ("people", "referral", "floor", "plpgsql", "bare", "compare", "loops"):
+        script(name)
+    sql("VACUUM ANALYZE", "CHECKPOINT")
+    check_books()
+    for name in chosen:
+        WORKLOADS[name]()
+
+    heading = ("ratio, referral against an opponent", "median", "spread", "goal", "")
+    print()
+    for text, middle, spread_of, goal, reached in [heading] + rows:
+        print(f"{text:<44}{middle:>7}  {spread_of:<14}{goal:<8}{reached}".rstrip())
+    print(f"\n{os.cpu_count()} processors, {time.monotonic() - started:.0f} s")
+
+
+main()

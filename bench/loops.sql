@@ -1,0 +1,92 @@
+-- Single payments one after the other without a client; search_path says whose.
+
+-- Which payment comes as the nth: payers spread, the same for everybody.
+CREATE FUNCTION bench.payer(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE
+    RETURN 1 + n * 7919 % 70000;
+CREATE FUNCTION bench.amount(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE
+    RETURN 1000000 + n * 977;
+
+CREATE FUNCTION bench.payment_loop(first_no bigint, payments integer) RETURNS void
+    LANGUAGE plpgsql AS $$
+BEGIN
+    FOR n IN 1..payments LOOP
+        INSERT INTO payment (program_id, payment_id, user_id, amount_micro, occurred_at)
+        VALUES (1, first_no + n, bench.payer(n), bench.amount(n), '2026-01-15 12:00+00');
+    END LOOP;
+END
+$$;
+
+CREATE FUNCTION bench.floor_loop(first_no bigint, payments integer) RETURNS void
+    LANGUAGE plpgsql AS $$
+DECLARE
+    id bigint;
+    payer bigint;
+    tree bigint;
+    amount bigint;
+    amount1 bigint;
+    amount2 bigint;
+    amount3 bigint;
+BEGIN
+    FOR n IN 1..payments LOOP
+        id := first_no + n;
+        payer := bench.payer(n);
+        tree := bench.tree(payer);
+        amount := bench.amount(n);
+        amount1 := amount * 1250 / 10000;
+        amount2 := amount * 400 / 10000;
+        amount3 := amount * 100 / 10000;
+        INSERT INTO payment (program_id, payment_id, user_id, amount_micro, kind, occurred_at,
+                             payment_no, taken_in)
+        VALUES (1, id, payer, amount, 'purchase', '2026-01-15 12:00+00', id, true);
+        INSERT INTO reward (program_id, reward_id, member_id, payer_id, base_micro, amount_micro,
+                            flat_micro, available_at, created_at, rate_bps, tier, level, payment_id)
+        VALUES (1, id * 16 + 1, 100000 + tree, payer, amount, amount1, 0,
+                '2026-01-30 00:00+00', now(), 1250, 2, 1, id),
+               (1, id * 16 + 2, 200000 + tree, payer, amount, amount2, 0,
+                '2026-01-30 00:00+00', now(), 400, 1, 2, id),
+               (1, id * 16 + 3, 300000 + tree, payer, amount, amount3, 0,
+                '2026-01-30 00:00+00', now(), 100, 1, 3, id);
+        UPDATE earning e
+        SET amount_micro = e.amount_micro + amount1, volume_micro = e.volume_micro + amount,
+            rewards = e.rewards + 1
+        WHERE e.program_id = 1 AND e.member_id = 100000 + tree AND e.level = 1 AND e.part = 1
+          AND e.available_at = '2026-01-30 00:00+00' AND e.earned_on = '2026-01-15';
+        UPDATE earning e
+        SET amount_micro = e.amount_micro + amount2, volume_micro = e.volume_micro + amount,
+            rewards = e.rewards + 1
+        WHERE e.program_id = 1 AND e.member_id = 200000 + tree AND e.level = 2 AND e.part = 1
+          AND e.available_at = '2026-01-30 00:00+00' AND e.earned_on = '2026-01-15';
+        UPDATE earning e
+        SET amount_micro = e.amount_micro + amount3, volume_micro = e.volume_micro + amount,
+            rewards = e.rewards + 1
+        WHERE e.program_id = 1 AND e.member_id = 300000 + tree AND e.level = 3 AND e.part = 1
+          AND e.available_at = '2026-01-30 00:00+00' AND e.earned_on = '2026-01-15';
+        UPDATE paid p
+        SET volume_micro = p.volume_micro + amount, payments = p.payments + 1,
+            earning_payments = p.earning_payments + 1
+        WHERE p.program_id = 1 AND p.member_id = payer AND p.part = 1;
+    END LOOP;
+END
+$$;
+
+-- Payments of bench.bulk_payment, all in one transaction; milliseconds of each
+-- 1,000 of them.
+CREATE FUNCTION bench.pay_in_one_transaction() RETURNS SETOF double precision
+    LANGUAGE plpgsql AS $$
+DECLARE
+    started timestamptz := clock_timestamp();
+    payment record;
+    n integer := 0;
+BEGIN
+    FOR payment IN SELECT * FROM bench.bulk_payment ORDER BY payment_no LOOP
+        INSERT INTO payment (program_id, payment_id, user_id, amount_micro, occurred_at)
+        VALUES (payment.program_id, payment.payment_id, payment.user_id, payment.amount_micro,
+                payment.occurred_at);
+        n := n + 1;
+        IF n % 1000 = 0 THEN
+            RETURN NEXT 1000 * extract(epoch FROM clock_timestamp() - started);
+            started := clock_timestamp();
+        END IF;
+    END LOOP;
+END
+$$;
