@@ -49,6 +49,7 @@ CREATE TABLE referral.code (
 ) WITH (fillfactor = 80);
 ALTER SEQUENCE referral.code_id_seq OWNED BY referral.code.code_id;
 CREATE UNIQUE INDEX code_text_key ON referral.code (program_id, lower(code));
+CREATE INDEX code_user ON referral.code (program_id, user_id);
 CREATE UNIQUE INDEX code_one_uid ON referral.code (program_id, user_id) WHERE kind = 'uid';
 CREATE UNIQUE INDEX code_one_slug ON referral.code (program_id, user_id)
     WHERE kind = 'custom' AND disabled_at IS NULL;
