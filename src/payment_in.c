@@ -14,22 +14,14 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "calendar.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_trigger.h"
-#include "commands/sequence.h"
 #include "commands/trigger.h"
 #include "counters.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "intake.h"
-#include "mb/pg_wchar.h"
 #include "members.h"
-#include "miscadmin.h"
 #include "money.h"
-#include "payers.h"
-#include "program_cache.h"
+#include "payments.h"
 #include "qualification.h"
 #include "rewards.h"
 #include "utils/array.h"
@@ -37,46 +29,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/tuplestore.h"
-
-/* Column numbers of sql/model/030_payment.sql. */
-enum
-{
-	PAYMENT_PROGRAM_ID = 1,
-	PAYMENT_PAYMENT_ID,
-	PAYMENT_USER_ID,
-	PAYMENT_AMOUNT_MICRO,
-	PAYMENT_BASE_MICRO,
-	PAYMENT_KIND,
-	PAYMENT_OCCURRED_AT,
-	PAYMENT_PAYMENT_NO,
-	PAYMENT_TAKEN_IN
-};
-
-/* One row of the statement; valid until the next one is read. */
-typedef struct Payment
-{
-	const Program *program;
-	Payer	   *payer;
-	int64		payment_no;
-	int64		amount_micro;
-	int64		base_micro;
-	TimestampTz occurred_at;
-	bool		is_deposit;
-	Datum		payment_id;		/* text */
-	Moment		moment;
-} Payment;
-
-/* Where the rows come from: a statement's transition table, or ids. */
-typedef struct PaymentSource
-{
-	Tuplestorestate *rows;
-	TupleTableSlot *slot;
-	int64		program_id;
-	Datum	   *ids;			/* text, where there is no transition table */
-	int			nids;
-	int			next_id;
-} PaymentSource;
 
 typedef struct Run
 {
@@ -86,7 +38,6 @@ typedef struct Run
 	Caps	   *caps;
 	Counters   *counters;
 	Rewards    *rewards;
-	const Program *last_program;	/* rows of one program come together */
 } Run;
 
 /* What one payment earns on one level. */
@@ -99,7 +50,7 @@ typedef struct Share
 } Share;
 
 static Run *
-run_begin(Oid namespace, int64 npayments)
+run_begin(Oid namespace, PaymentSource *source, int64 npayments)
 {
 	Books	   *books;
 	Run		   *run;
@@ -113,6 +64,8 @@ run_begin(Oid namespace, int64 npayments)
 	run->counters = counters_begin(books);
 	run->caps = caps_begin(books, run->counters);
 	run->rewards = rewards_begin(books, npayments);
+	source->books = books;
+	source->payers = run->payers;
 	return run;
 }
 
@@ -125,144 +78,6 @@ run_end(Run *run)
 	counters_flush(run->counters);
 	members_flush(run->members);
 	books_close(run->books);
-}
-
-static void
-source_rewind(PaymentSource *source)
-{
-	if (source->rows)
-		tuplestore_rescan(source->rows);
-	source->next_id = 0;
-}
-
-/* The next row that the engine is to take in, or NULL. */
-static TupleTableSlot *
-source_next(Run *run, PaymentSource *source)
-{
-	CHECK_FOR_INTERRUPTS();
-	if (source->rows)
-	{
-		while (tuplestore_gettupleslot(source->rows, true, false, source->slot))
-		{
-			bool		isnull;
-
-			/* Written on purpose for backfill() to take in later. */
-			if (DatumGetBool(slot_getattr(source->slot, PAYMENT_TAKEN_IN, &isnull)))
-				return source->slot;
-		}
-		return NULL;
-	}
-	while (source->next_id < source->nids)
-	{
-		Table	   *table = books_table(run->books, TABLE_PAYMENT);
-		Datum		key[2] = {Int64GetDatum(source->program_id),
-		source->ids[source->next_id++]};
-
-		if (table_find(run->books, table, 2, key))
-			return table->row;
-	}
-	return NULL;
-}
-
-static const Program *
-program_of(Run *run, int64 program_id)
-{
-	if (!run->last_program || run->last_program->program_id != program_id)
-	{
-		run->last_program = program_find(run->books, program_id);
-		if (!run->last_program)
-			ereport(ERROR,
-					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-					 errmsg("program of the payment does not exist"),
-					 errdetail("There is no program %lld.", (long long) program_id),
-					 errhint("Insert it into referral.program first.")));
-	}
-	return run->last_program;
-}
-
-/*
- * CONTRACT section 1, table payment.  Not a CHECK: PostgreSQL parses those anew
- * in every statement, which cost more than the insert (docs/performance.md).
- */
-static void
-check_length(const TupleTableSlot *slot, int column, int at_most)
-{
-	text	   *value = DatumGetTextPP(slot->tts_values[column - 1]);
-	int			bytes = VARSIZE_ANY_EXHDR(value);
-
-	if (bytes == 0 ||
-		(bytes > at_most && pg_mbstrlen_with_len(VARDATA_ANY(value), bytes) > at_most))
-		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("text of the payment is empty or too long"),
-				 errdetail("Column \"%s\" must have 1 to %d characters.",
-						   NameStr(TupleDescAttr(slot->tts_tupleDescriptor, column - 1)->attname),
-						   at_most)));
-}
-
-/* CONTRACT section 3.2 and section 1, table payment. */
-static void
-check_payment(const Payment *payment, const TupleTableSlot *slot)
-{
-	check_length(slot, PAYMENT_PAYMENT_ID, 200);
-	check_length(slot, PAYMENT_USER_ID, 200);
-	check_length(slot, PAYMENT_KIND, 100);
-	if (payment->payment_no < 1 || payment->payment_no > PAYMENT_NO_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("number of the payment is out of range"),
-				 errdetail("Payment \"%s\" has payment_no %lld.",
-						   TextDatumGetCString(payment->payment_id),
-						   (long long) payment->payment_no),
-				 errhint("Leave it to the column's default.")));
-	if (payment->amount_micro < 0 || payment->base_micro < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("amount of the payment is negative"),
-				 errdetail("Payment \"%s\" has amount %lld and base %lld.",
-						   TextDatumGetCString(payment->payment_id),
-						   (long long) payment->amount_micro,
-						   (long long) payment->base_micro),
-				 errhint("Money that is given back is a refund.")));
-	if (TIMESTAMP_NOT_FINITE(payment->occurred_at) ||
-		payment->occurred_at > GetCurrentStatementStartTimestamp() + USECS_PER_DAY)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("occurred_at of the payment is out of range"),
-				 errdetail("Payment \"%s\" occurred at %s.",
-						   TextDatumGetCString(payment->payment_id),
-						   timestamptz_to_str(payment->occurred_at)),
-				 errhint("It must be finite and at most a day ahead.")));
-}
-
-static Payment
-read_payment(Run *run, TupleTableSlot *slot)
-{
-	Payment		payment;
-	text	   *kind;
-
-	slot_getsomeattrs(slot, PAYMENT_TAKEN_IN);
-	payment.program = program_of(run, DatumGetInt64(slot->tts_values[PAYMENT_PROGRAM_ID - 1]));
-	payment.payment_id = slot->tts_values[PAYMENT_PAYMENT_ID - 1];
-	payment.payment_no = DatumGetInt64(slot->tts_values[PAYMENT_PAYMENT_NO - 1]);
-	payment.amount_micro = DatumGetInt64(slot->tts_values[PAYMENT_AMOUNT_MICRO - 1]);
-	payment.base_micro = slot->tts_isnull[PAYMENT_BASE_MICRO - 1]
-		? payment.amount_micro
-		: DatumGetInt64(slot->tts_values[PAYMENT_BASE_MICRO - 1]);
-	payment.occurred_at = DatumGetTimestampTz(slot->tts_values[PAYMENT_OCCURRED_AT - 1]);
-	kind = DatumGetTextPP(slot->tts_values[PAYMENT_KIND - 1]);
-	payment.is_deposit = VARSIZE_ANY_EXHDR(kind) == strlen("deposit") &&
-		memcmp(VARDATA_ANY(kind), "deposit", strlen("deposit")) == 0;
-	check_payment(&payment, slot);
-
-	payment.payer = payer_find(run->payers, payment.program,
-							   slot->tts_values[PAYMENT_USER_ID - 1]);
-	if (payment.payer->attributed)
-		payment.moment = calendar_moment(payment.occurred_at,
-										 payment.program->zone,
-										 payment.program->hold_days,
-										 run->books->now);
-	return payment;
 }
 
 /* CONTRACT section 3.2. */
@@ -547,29 +362,21 @@ take_payment(Run *run, const Payment *payment)
 static void
 take_payments(Run *run, PaymentSource *source)
 {
-	TupleTableSlot *slot;
+	Payment		payment;
 	bool		locked;
 
-	source_rewind(source);
-	while ((slot = source_next(run, source)) != NULL)
-	{
-		Payment		payment = read_payment(run, slot);
-
+	payments_rewind(source);
+	while (payments_next(source, &payment))
 		want_locks(run, &payment);
-	}
 
 	locked = payers_lock(run->payers);
 	locked |= caps_lock(run->caps);
 	if (locked)
 		books_refresh(run->books);
 
-	source_rewind(source);
-	while ((slot = source_next(run, source)) != NULL)
-	{
-		Payment		payment = read_payment(run, slot);
-
+	payments_rewind(source);
+	while (payments_next(source, &payment))
 		take_payment(run, &payment);
-	}
 }
 
 static TriggerData *
@@ -649,45 +456,11 @@ referral_payment_after(PG_FUNCTION_ARGS)
 
 	source.slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation),
 										   &TTSOpsMinimalTuple);
-	run = run_begin(RelationGetNamespace(trigger->tg_relation), npayments);
+	run = run_begin(RelationGetNamespace(trigger->tg_relation), &source, npayments);
 	take_payments(run, &source);
 	run_end(run);
 	ExecDropSingleTupleTableSlot(source.slot);
 	return PointerGetDatum(NULL);
-}
-
-/*
- * Mark the payments as taken in, with new numbers, since rewards are numbered
- * in the order of processing.  Returns how many ids are left in `ids`.
- */
-static int
-claim_payments(Run *run, int64 program_id, Datum *ids, int nids)
-{
-	Books	   *books = run->books;
-	Table	   *table = books_table(books, TABLE_PAYMENT);
-	Oid			sequence = get_relname_relid("payment_no_seq", books->namespace);
-	int			n = 0;
-
-	for (int i = 0; i < nids; i++)
-	{
-		Datum		key[2] = {Int64GetDatum(program_id), ids[i]};
-		bool		isnull;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!table_find(books, table, 2, key) ||
-			DatumGetBool(row_datum(table, PAYMENT_TAKEN_IN, &isnull)))
-			continue;
-
-		/* No update means that somebody, or an id before, was first. */
-		table_begin_update(table);
-		next_set(table, PAYMENT_PAYMENT_NO,
-				 Int64GetDatum(nextval_internal(sequence, false)));
-		next_set(table, PAYMENT_TAKEN_IN, BoolGetDatum(true));
-		if (table_update(books, table, true))
-			ids[n++] = ids[i];
-	}
-	books_refresh(books);
-	return n;
 }
 
 PG_FUNCTION_INFO_V1(referral_take_in);
@@ -704,8 +477,8 @@ referral_take_in(PG_FUNCTION_ARGS)
 
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT,
 					  &source.ids, NULL, &source.nids);
-	run = run_begin(namespace, source.nids);
-	source.nids = claim_payments(run, source.program_id, source.ids, source.nids);
+	run = run_begin(namespace, &source, source.nids);
+	payments_claim(&source);
 	take_payments(run, &source);
 	run_end(run);
 	PG_RETURN_INT64(source.nids);

@@ -1,0 +1,213 @@
+/*
+ * payments.c
+ *	  The rows that a run takes in: where they come from, read and checked.
+ *
+ * The engine (payment_in.c) goes over the rows of a statement twice; this
+ * module hands them out, each with its program, its payer and its place in the
+ * calendar, and refuses what no payment may be.
+ */
+#include "payments.h"
+
+#include "catalog/namespace.h"
+#include "commands/sequence.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+/* Column numbers of sql/model/030_payment.sql. */
+enum
+{
+	PAYMENT_PROGRAM_ID = 1,
+	PAYMENT_PAYMENT_ID,
+	PAYMENT_USER_ID,
+	PAYMENT_AMOUNT_MICRO,
+	PAYMENT_BASE_MICRO,
+	PAYMENT_KIND,
+	PAYMENT_OCCURRED_AT,
+	PAYMENT_PAYMENT_NO,
+	PAYMENT_TAKEN_IN
+};
+
+/*
+ * Begin again with the first row.
+ */
+void
+payments_rewind(PaymentSource *source)
+{
+	if (source->rows)
+		tuplestore_rescan(source->rows);
+	source->next_id = 0;
+}
+
+/* The next row that the engine is to take in, or NULL. */
+static TupleTableSlot *
+next_row(PaymentSource *source)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (source->rows)
+	{
+		while (tuplestore_gettupleslot(source->rows, true, false, source->slot))
+		{
+			bool		isnull;
+
+			/* Written on purpose for backfill() to take in later. */
+			if (DatumGetBool(slot_getattr(source->slot, PAYMENT_TAKEN_IN, &isnull)))
+				return source->slot;
+		}
+		return NULL;
+	}
+	while (source->next_id < source->nids)
+	{
+		Table	   *table = books_table(source->books, TABLE_PAYMENT);
+		Datum		key[2] = {Int64GetDatum(source->program_id),
+		source->ids[source->next_id++]};
+
+		if (table_find(source->books, table, 2, key))
+			return table->row;
+	}
+	return NULL;
+}
+
+static const Program *
+program_of(PaymentSource *source, int64 program_id)
+{
+	if (!source->last_program || source->last_program->program_id != program_id)
+	{
+		source->last_program = program_find(source->books, program_id);
+		if (!source->last_program)
+			ereport(ERROR,
+					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+					 errmsg("program of the payment does not exist"),
+					 errdetail("There is no program %lld.", (long long) program_id),
+					 errhint("Insert it into referral.program first.")));
+	}
+	return source->last_program;
+}
+
+/*
+ * CONTRACT section 1, table payment.  Not a CHECK: PostgreSQL parses those anew
+ * in every statement, which cost more than the insert (docs/performance.md).
+ */
+static void
+check_length(const TupleTableSlot *slot, int column, int at_most)
+{
+	text	   *value = DatumGetTextPP(slot->tts_values[column - 1]);
+	int			bytes = VARSIZE_ANY_EXHDR(value);
+
+	if (bytes == 0 ||
+		(bytes > at_most && pg_mbstrlen_with_len(VARDATA_ANY(value), bytes) > at_most))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("text of the payment is empty or too long"),
+				 errdetail("Column \"%s\" must have 1 to %d characters.",
+						   NameStr(TupleDescAttr(slot->tts_tupleDescriptor, column - 1)->attname),
+						   at_most)));
+}
+
+/* CONTRACT section 3.2 and section 1, table payment. */
+static void
+check_payment(const Payment *payment, const TupleTableSlot *slot)
+{
+	check_length(slot, PAYMENT_PAYMENT_ID, 200);
+	check_length(slot, PAYMENT_USER_ID, 200);
+	check_length(slot, PAYMENT_KIND, 100);
+	if (payment->payment_no < 1 || payment->payment_no > PAYMENT_NO_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("number of the payment is out of range"),
+				 errdetail("Payment \"%s\" has payment_no %lld.",
+						   TextDatumGetCString(payment->payment_id),
+						   (long long) payment->payment_no),
+				 errhint("Leave it to the column's default.")));
+	if (payment->amount_micro < 0 || payment->base_micro < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("amount of the payment is negative"),
+				 errdetail("Payment \"%s\" has amount %lld and base %lld.",
+						   TextDatumGetCString(payment->payment_id),
+						   (long long) payment->amount_micro,
+						   (long long) payment->base_micro),
+				 errhint("Money that is given back is a refund.")));
+	if (TIMESTAMP_NOT_FINITE(payment->occurred_at) ||
+		payment->occurred_at > GetCurrentStatementStartTimestamp() + USECS_PER_DAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("occurred_at of the payment is out of range"),
+				 errdetail("Payment \"%s\" occurred at %s.",
+						   TextDatumGetCString(payment->payment_id),
+						   timestamptz_to_str(payment->occurred_at)),
+				 errhint("It must be finite and at most a day ahead.")));
+}
+
+/*
+ * Read the next row that the engine is to take in; false at the end.  Raises
+ * 22003, 22008, 23503 and 23514 for rows that no payment may be.
+ */
+bool
+payments_next(PaymentSource *source, Payment *payment)
+{
+	TupleTableSlot *slot = next_row(source);
+	text	   *kind;
+
+	if (!slot)
+		return false;
+	slot_getsomeattrs(slot, PAYMENT_TAKEN_IN);
+	payment->program = program_of(source, DatumGetInt64(slot->tts_values[PAYMENT_PROGRAM_ID - 1]));
+	payment->payment_id = slot->tts_values[PAYMENT_PAYMENT_ID - 1];
+	payment->payment_no = DatumGetInt64(slot->tts_values[PAYMENT_PAYMENT_NO - 1]);
+	payment->amount_micro = DatumGetInt64(slot->tts_values[PAYMENT_AMOUNT_MICRO - 1]);
+	payment->base_micro = slot->tts_isnull[PAYMENT_BASE_MICRO - 1]
+		? payment->amount_micro
+		: DatumGetInt64(slot->tts_values[PAYMENT_BASE_MICRO - 1]);
+	payment->occurred_at = DatumGetTimestampTz(slot->tts_values[PAYMENT_OCCURRED_AT - 1]);
+	kind = DatumGetTextPP(slot->tts_values[PAYMENT_KIND - 1]);
+	payment->is_deposit = VARSIZE_ANY_EXHDR(kind) == strlen("deposit") &&
+		memcmp(VARDATA_ANY(kind), "deposit", strlen("deposit")) == 0;
+	check_payment(payment, slot);
+
+	payment->payer = payer_find(source->payers, payment->program,
+							   slot->tts_values[PAYMENT_USER_ID - 1]);
+	if (payment->payer->attributed)
+		payment->moment = calendar_moment(payment->occurred_at,
+										 payment->program->zone,
+										 payment->program->hold_days,
+										 source->books->now);
+	return true;
+}
+
+/*
+ * Mark the payments of source->ids as taken in, with new numbers, since rewards
+ * are numbered in the order of processing.  Ids of payments that the engine
+ * has seen, or that are not there, are dropped.
+ */
+void
+payments_claim(PaymentSource *source)
+{
+	Books	   *books = source->books;
+	Table	   *table = books_table(books, TABLE_PAYMENT);
+	Oid			sequence = get_relname_relid("payment_no_seq", books->namespace);
+	int			n = 0;
+
+	for (int i = 0; i < source->nids; i++)
+	{
+		Datum		key[2] = {Int64GetDatum(source->program_id), source->ids[i]};
+		bool		isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!table_find(books, table, 2, key) ||
+			DatumGetBool(row_datum(table, PAYMENT_TAKEN_IN, &isnull)))
+			continue;
+
+		/* No update means that somebody, or an id before, was first. */
+		table_begin_update(table);
+		next_set(table, PAYMENT_PAYMENT_NO,
+				 Int64GetDatum(nextval_internal(sequence, false)));
+		next_set(table, PAYMENT_TAKEN_IN, BoolGetDatum(true));
+		if (table_update(books, table, true))
+			source->ids[n++] = source->ids[i];
+	}
+	source->nids = n;
+	books_refresh(books);
+}
