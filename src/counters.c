@@ -22,6 +22,7 @@
 #include "catalog/namespace.h"
 #include "commands/sequence.h"
 #include "common/hashfn.h"
+#include "common/int.h"
 #include "miscadmin.h"
 #include "money.h"
 #include "storage/proc.h"
@@ -158,6 +159,20 @@ value_columns(const Table *table)
 }
 
 /*
+ * What one member's sums must fit into, a campaign's, over many members, need
+ * not: it stays at the largest bigint, for no budget is larger than that.
+ */
+static int64
+plus(const Books *books, const Table *table, int64 a, int64 b)
+{
+	int64		sum;
+
+	if (table != books->table[TABLE_CAMPAIGN_SPENT])
+		return money_add(a, b);
+	return pg_add_s64_overflow(a, b, &sum) ? PG_INT64_MAX : sum;
+}
+
+/*
  * Credit `values`, one per value column of the counter table, to a key.  Raises
  * 22003 when the credits of this run alone leave the range of bigint.
  */
@@ -165,6 +180,7 @@ void
 counters_add(Counters *counters, TableId table, const CounterKey *key,
 			 const int64 *values)
 {
+	const Table *counter = books_table(counters->books, table);
 	CounterEntry *entry;
 	bool		found;
 
@@ -174,8 +190,8 @@ counters_add(Counters *counters, TableId table, const CounterKey *key,
 	entry = credits_insert(counters->credits[table], *key, &found);
 	if (!found)
 		memset(entry->value, 0, sizeof(entry->value));
-	for (int i = 0; i < value_columns(books_table(counters->books, table)); i++)
-		entry->value[i] = money_add(entry->value[i], values[i]);
+	for (int i = 0; i < value_columns(counter); i++)
+		entry->value[i] = plus(counters->books, counter, entry->value[i], values[i]);
 }
 
 static Datum
@@ -211,7 +227,7 @@ counters_sum(Books *books, TableId id, const CounterKey *key, int nkeys,
 		 found = table_find_next(table, nkeys))
 	{
 		CHECK_FOR_INTERRUPTS();
-		sum = money_add(sum, row_int64(table, table->nkeys + value + 1));
+		sum = plus(books, table, sum, row_int64(table, table->nkeys + value + 1));
 	}
 	return sum;
 }
@@ -363,8 +379,8 @@ update_part(Flush *flush, const CounterEntry *entry)
 		AttrNumber	attnum = table->nkeys + i + 1;
 
 		next_set(table, attnum,
-				 Int64GetDatum(money_add(row_int64(table, attnum),
-										 entry->value[i])));
+				 Int64GetDatum(plus(flush->books, table,
+									row_int64(table, attnum), entry->value[i])));
 	}
 	if (!table_update(flush->books, table, false))
 		return false;
@@ -414,7 +430,7 @@ check_sums(Flush *flush, CounterEntry *const *entries, int n, int i)
 		if (entries[j]->key.column[level] != entry->key.column[level])
 			continue;
 		for (int v = 0; v < flush->nvalues; v++)
-			sum[v] = money_add(sum[v], entries[j]->value[v]);
+			sum[v] = plus(flush->books, table, sum[v], entries[j]->value[v]);
 	}
 	for (bool found = table_find(flush->books, table, 2, key); found;
 		 found = table_find_next(table, 2))
@@ -426,7 +442,8 @@ check_sums(Flush *flush, CounterEntry *const *entries, int n, int i)
 			key_datum(table, level, entry->key.column[level]))
 			continue;
 		for (int v = 0; v < flush->nvalues; v++)
-			sum[v] = money_add(sum[v], row_int64(table, table->nkeys + v + 1));
+			sum[v] = plus(flush->books, table, sum[v],
+						  row_int64(table, table->nkeys + v + 1));
 	}
 }
 

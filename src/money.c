@@ -12,7 +12,7 @@
 /*
  * Raise 22003: an amount, or one member's sum, has left the range of bigint.
  */
-void
+static void pg_attribute_noreturn()
 money_overflow(void)
 {
 	ereport(ERROR,

@@ -9,6 +9,5 @@
 
 extern int64 money_reward(int64 base_micro, int32 rate_bps, int64 flat_micro);
 extern int64 money_add(int64 a, int64 b);
-extern void money_overflow(void) pg_attribute_noreturn();
 
 #endif							/* REFERRAL_MONEY_H */

@@ -25,7 +25,7 @@ typedef struct Rate
 	int64		flat_micro;
 } Rate;
 
-#define NO_LIMIT	PG_INT64_MAX
+#define NO_LIMIT	(-1)		/* limits are not negative */
 
 typedef struct Campaign
 {

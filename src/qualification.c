@@ -302,9 +302,7 @@ caps_spend(Caps *caps, const Payer *payer, const int64 *amounts, int namounts)
 			return false;
 		cap->added += (int64) total;
 	}
-	if (total > PG_INT64_MAX)
-		money_overflow();
-	values[0] = (int64) total;
+	values[0] = (int64) Min(total, PG_INT64_MAX);
 	counters_add(caps->counters, TABLE_CAMPAIGN_SPENT, &key, values);
 	return true;
 }

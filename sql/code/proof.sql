@@ -476,6 +476,8 @@ AS $$
 DECLARE
     zone text := (SELECT p.time_zone FROM referral.program AS p
                    WHERE p.program_id = verify_caps.program_id);
+    -- Where a campaign's count stops: no budget is larger.
+    max_bigint CONSTANT bigint := 9223372036854775807;
 BEGIN
     RETURN QUERY
     WITH qualified AS (
@@ -575,7 +577,8 @@ BEGIN
            LEFT JOIN allowed USING (campaign_id)
            CROSS JOIN LATERAL (VALUES
                ('campaign_spent',
-                coalesce(granted.amount_micro, 0), coalesce(counted.amount_micro, 0),
+                least(coalesce(granted.amount_micro, 0), max_bigint),
+                least(coalesce(counted.amount_micro, 0), max_bigint),
                 'The counted amount is not the sum of the rewards under this campaign.'),
                ('campaign_budget',
                 least(allowed.budget_micro, granted.amount_micro), granted.amount_micro,

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Random histories, told to the database and to the model, whose books must then be equal.
 
-    histories.py [--histories 200] [--steps 300] [--seed S] [--every]
+    histories.py [--histories 200] [--steps 300] [--seed 1] [--every]
 
-Each history has a seed of its own, which is printed and replays it exactly:
+Each history has a seed of its own, which is printed and replays it exactly; they
+count up from --seed, or with --seed now from a number that the clock gives:
     histories.py --histories 1 --seed S --every
 compares after every step and so names the first one that goes wrong.
 """
@@ -753,10 +754,10 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--histories", type=int, default=200)
     arguments.add_argument("--steps", type=int, default=300)
-    arguments.add_argument("--seed", type=int, default=None)
+    arguments.add_argument("--seed", default="1")
     arguments.add_argument("--every", action="store_true", help="compare after each step")
     options = arguments.parse_args()
-    first = options.seed if options.seed is not None else int(time.time()) % 10**6 * 1000
+    first = int(time.time()) % 10**6 * 1000 if options.seed == "now" else int(options.seed)
     tally, seen = Tally(), Counter()
     with Database("histories") as name:
         for seed in range(first, first + options.histories):

@@ -117,6 +117,22 @@ INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, bas
 SELECT * FROM earned();
 SELECT sum(amount_micro) FROM referral.campaign_spent WHERE program_id = 4;
 
+-- What a campaign spends on all members together may leave bigint; a budget set
+-- then is used up.
+INSERT INTO referral.program (program_id, name, max_level) VALUES (5, 'beyond', 2);
+INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at) VALUES (5, 1, 'endless', '2024-01-01', '2025-01-01');
+INSERT INTO referral.rate (program_id, level, rate_bps) VALUES (5, 1, 10000), (5, 2, 10000);
+SET referral.program_id = 5;
+CALL join_by('r<top s<roof');
+CALL join_by('b<r c<s d<s', campaign => 1);
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES
+    (5, 'b1', 'b', 9223372036854775806, '2024-02-01'), (5, 'c1', 'c', 9223372036854775805, '2024-02-01');
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES (5, 'b2', 'b', 1, '2024-02-01');
+UPDATE referral.campaign SET budget_micro = 9223372036854775807 WHERE program_id = 5;
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES (5, 'c2', 'c', 1, '2024-02-01'), (5, 'd1', 'd', 1, '2024-02-01');
+SELECT * FROM earned();
+SELECT who, decision FROM attributions WHERE decision IS NOT NULL ORDER BY who;
+
 SELECT program_id, invariant, expected, found FROM referral.verify(NULL); -- a cap lowered below its uses
 \c :outside
 DROP DATABASE referral_payment;
