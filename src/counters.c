@@ -25,9 +25,7 @@
 #include "common/int.h"
 #include "miscadmin.h"
 #include "money.h"
-#include "storage/proc.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 
 typedef struct CounterEntry
 {
@@ -70,22 +68,6 @@ struct Counters
 };
 
 /*
- * The rows that this session wrote last, so that the next credit of the same
- * key needs no descent.  Only a hint: what it leads to is checked.
- */
-typedef struct Remembered
-{
-	CounterKey	key;
-	Oid			relfilenode;	/* InvalidOid = empty */
-	ItemPointerData tid;
-	LocalTransactionId lxid;	/* transaction of the updates counted */
-	int			updates;
-} Remembered;
-
-/* 8192 keys of 64 bytes: half a megabyte, once per session that pays. */
-#define REMEMBERED_SIZE		8192
-
-/*
  * Versions of one row that a transaction makes cannot be pruned before it
  * ends, and every further update walks them.  After this many a fresh part
  * takes over, which keeps long transactions linear; 64 was as good as any
@@ -103,7 +85,6 @@ typedef struct Remembered
 /* Rows to be inserted are gathered up to this many. */
 #define INSERT_BATCH	500
 
-static Remembered *remembered = NULL;
 static int64 session_part = 0;
 static Oid	session_part_from = InvalidOid; /* the sequence it was drawn from */
 static int64 fresh_parts = 0;
@@ -117,11 +98,7 @@ forget_at_prepare(XactEvent event, void *arg)
 	 * COMMIT PREPARED.
 	 */
 	if (event == XACT_EVENT_PREPARE)
-	{
 		session_part = 0;
-		if (remembered)
-			memset(remembered, 0, REMEMBERED_SIZE * sizeof(Remembered));
-	}
 }
 
 /*
@@ -255,74 +232,27 @@ typedef struct Flush
 {
 	Books	   *books;
 	Table	   *table;
-	Oid			relfilenode;
 	int			nvalues;
 	TupleTableSlot **slots;		/* rows to be inserted */
 	int			nslots;
 	int			slots_made;
 } Flush;
 
-static Remembered *
-remembered_place(const CounterKey *key)
-{
-	if (!remembered)
-		remembered = MemoryContextAllocZero(TopMemoryContext,
-											REMEMBERED_SIZE * sizeof(Remembered));
-	return &remembered[hash_key(key) % REMEMBERED_SIZE];
-}
-
-static bool
-is_remembered(const Flush *flush, const Remembered *place,
-			  const CounterKey *key)
-{
-	return place->relfilenode == flush->relfilenode &&
-		equal_keys(&place->key, key);
-}
-
-static void
-remember(const Flush *flush, const CounterKey *key, ItemPointer tid)
-{
-	Remembered *place = remembered_place(key);
-
-	if (!is_remembered(flush, place, key) || place->lxid != MyProc->lxid)
-		place->updates = 0;
-	place->key = *key;
-	place->relfilenode = flush->relfilenode;
-	place->tid = *tid;
-	place->lxid = MyProc->lxid;
-	place->updates++;
-}
-
 static void
 insert_gathered(Flush *flush)
 {
+	Table	   *table = flush->table;
+
 	if (flush->nslots == 0)
 		return;
-	table_insert_many(flush->books, flush->table, flush->slots, flush->nslots,
-					  NULL);
+	table_insert_many(flush->books, table, flush->slots, flush->nslots, NULL);
 	for (int i = 0; i < flush->nslots; i++)
 	{
 		TupleTableSlot *slot = flush->slots[i];
-		CounterKey	key = {{0}};
-		bool		isnull;
 
-		for (int k = 0; k < key_columns(flush->table); k++)
-		{
-			Datum		datum = slot_getattr(slot, k + 1, &isnull);
-
-			switch (TupleDescAttr(slot->tts_tupleDescriptor, k)->attlen)
-			{
-				case sizeof(int16):
-					key.column[k] = DatumGetInt16(datum);
-					break;
-				case sizeof(int32):
-					key.column[k] = DatumGetInt32(datum);
-					break;
-				default:
-					key.column[k] = DatumGetInt64(datum);
-			}
-		}
-		remember(flush, &key, &slot->tts_tid);
+		slot_getsomeattrs(slot, key_columns(table));
+		table_remember(table, key_columns(table), slot->tts_values,
+					   &slot->tts_tid)->updates = 0;
 		ExecClearTuple(slot);
 	}
 	flush->nslots = 0;
@@ -351,29 +281,16 @@ insert_part(Flush *flush, const CounterEntry *entry, int64 part)
 	ExecStoreVirtualTuple(slot);
 }
 
-/* Does the row in table->row carry this key? */
+/*
+ * Add to the row in table->row, which is the next one to be tried for its key,
+ * unless somebody else holds it.
+ */
 static bool
-row_has_key(const Flush *flush, const CounterKey *key)
+update_part(Flush *flush, const CounterEntry *entry, const Datum *key)
 {
 	Table	   *table = flush->table;
 
-	for (int i = 0; i < key_columns(table); i++)
-	{
-		bool		isnull;
-
-		if (row_datum(table, i + 1, &isnull) != key_datum(table, i, key->column[i]))
-			return false;
-	}
-	return true;
-}
-
-/* Add to the row in table->row unless somebody else holds it. */
-static bool
-update_part(Flush *flush, const CounterEntry *entry)
-{
-	Table	   *table = flush->table;
-
-	table_begin_update(table);
+	table_begin_update(flush->books, table);
 	for (int i = 0; i < flush->nvalues; i++)
 	{
 		AttrNumber	attnum = table->nkeys + i + 1;
@@ -384,7 +301,7 @@ update_part(Flush *flush, const CounterEntry *entry)
 	}
 	if (!table_update(flush->books, table, false))
 		return false;
-	remember(flush, &entry->key, &table->next->tts_tid);
+	table_remember(table, key_columns(table), key, &table->root)->updates++;
 	return true;
 }
 
@@ -455,10 +372,8 @@ credit(Flush *flush, const CounterEntry *entry)
 {
 	Books	   *books = flush->books;
 	Table	   *table = flush->table;
-	Remembered *place = remembered_place(&entry->key);
 	Datum		key[TABLE_MAX_KEYS];
 	int			nkeys = key_columns(table);
-	bool		tried = false;
 
 	/*
 	 * With a transaction-wide snapshot a row that changed since would have to
@@ -470,39 +385,25 @@ credit(Flush *flush, const CounterEntry *entry)
 		return;
 	}
 
-	if (is_remembered(flush, place, &entry->key))
-	{
-		if (place->lxid == MyProc->lxid && place->updates >= MAX_UPDATES_OF_A_ROW)
-		{
-			place->relfilenode = InvalidOid;
-			insert_part(flush, entry, fresh_part(books));
-			return;
-		}
-		if (table_fetch(books, table, &place->tid) &&
-			row_has_key(flush, &entry->key))
-		{
-			if (update_part(flush, entry))
-				return;
-			tried = true;
-		}
-	}
-
 	for (int i = 0; i < nkeys; i++)
 		key[i] = key_datum(table, i, entry->key.column[i]);
-	if (!tried)
+	if (!table_find_any(books, table, nkeys, key))
 	{
-		if (!table_find(books, table, nkeys, key))
-		{
-			insert_part(flush, entry, own_part(books));
-			return;
-		}
-		if (update_part(flush, entry))
-			return;
+		insert_part(flush, entry, own_part(books));
+		return;
 	}
+	if (table_remember(table, nkeys, key, &table->root)->updates >= MAX_UPDATES_OF_A_ROW)
+	{
+		insert_part(flush, entry, fresh_part(books));
+		return;
+	}
+	if (update_part(flush, entry, key))
+		return;
+
 	key[nkeys] = Int64GetDatum(own_part(books));
 	if (!table_find(books, table, nkeys + 1, key))
 		insert_part(flush, entry, own_part(books));
-	else if (!update_part(flush, entry))
+	else if (!update_part(flush, entry, key))
 		insert_part(flush, entry, fresh_part(books));
 }
 
@@ -530,7 +431,6 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 	int			n = 0;
 
 	flush.table = books_table(books, id);
-	flush.relfilenode = flush.table->rel->rd_node.relNode;
 	flush.nvalues = value_columns(flush.table);
 	flush.slots = palloc(Min(credits->members, INSERT_BATCH) *
 						 sizeof(TupleTableSlot *));

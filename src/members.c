@@ -19,7 +19,8 @@ enum
 	MEMBER_REFERRER_ID = 3,
 	MEMBER_TIER = 4,
 	MEMBER_TIER_PINNED = 5,
-	MEMBER_SUSPENDED_AT = 6
+	MEMBER_SUSPENDED_AT = 6,
+	MEMBER_INVITEES = 7
 };
 
 typedef struct MemberKey
@@ -75,7 +76,7 @@ read_member(Members *members, const Program *program, int64 member_id)
 	Member	   *member;
 	bool		isnull;
 
-	if (!table_find(books, table, 2, key))
+	if (!table_find_any(books, table, 2, key))
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("member of the books does not exist"),
@@ -91,6 +92,8 @@ read_member(Members *members, const Program *program, int64 member_id)
 	member->stored_tier = row_int32(table, MEMBER_TIER);
 	member->tier_pinned = DatumGetBool(row_datum(table, MEMBER_TIER_PINNED, &isnull));
 	member->suspended = !row_is_null(table, MEMBER_SUSPENDED_AT);
+	member->invitees = row_is_null(table, MEMBER_INVITEES) ? PG_INT64_MAX
+		: DatumGetInt16(row_datum(table, MEMBER_INVITEES, &isnull));
 	member->tid = table->row->tts_tid;
 	return member;
 }
@@ -146,7 +149,8 @@ member_tier(Members *members, Member *member)
 {
 	if (member->tier_pinned)
 		return member->stored_tier;
-	if (program_tier_can_rise(member->program, member->stored_tier))
+	if (program_tier_can_rise(member->program, member->stored_tier,
+							  member->invitees))
 		know_invitees(members, member);
 	return program_tier(member->program, member->stored_tier,
 						member->paid_invitees + member->new_invitees);
@@ -158,7 +162,8 @@ member_tier(Members *members, Member *member)
 void
 member_add_invitee(Members *members, Member *member)
 {
-	if (program_tier_can_rise(member->program, member->stored_tier))
+	if (program_tier_can_rise(member->program, member->stored_tier,
+							  member->invitees))
 		know_invitees(members, member);
 	member->new_invitees++;
 }
@@ -191,7 +196,7 @@ members_flush(Members *members)
 		table = books_table(books, TABLE_MEMBER);
 		if (!table_fetch(books, table, &member->tid))
 			continue;
-		table_begin_update(table);
+		table_begin_update(books, table);
 		next_set(table, MEMBER_TIER, Int32GetDatum(tier));
 		(void) table_update(books, table, false);
 	}

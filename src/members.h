@@ -17,6 +17,7 @@ typedef struct Member
 	int32		stored_tier;
 	bool		tier_pinned;
 	bool		suspended;
+	int64		invitees;		/* at least as many as paid */
 	bool		invitees_known;
 	int64		paid_invitees;	/* valid if invitees_known */
 	int64		new_invitees;	/* of this run */

@@ -185,7 +185,7 @@ payer_find(Payers *payers, const Program *program, Datum user_id)
 	payer->user_id = copy;
 	payer->user_id_length = key.length;
 	payer->earning_payments = -1;
-	payer->attributed = table_find(books, table, 2, datum);
+	payer->attributed = table_find_any(books, table, 2, datum);
 	if (payer->attributed)
 		read_attribution(payer, table);
 
@@ -298,7 +298,7 @@ payers_flush(Payers *payers)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("attribution vanished while a payment needed it")));
-		table_begin_update(table);
+		table_begin_update(books, table);
 		if (payer->is_qualified)
 			next_set(table, ATTRIBUTION_QUALIFIED_AT,
 					 TimestampTzGetDatum(payer->qualified_at));

@@ -119,7 +119,7 @@ keep_waiting(Run *run, const Payment *payment)
 {
 	Table	   *table = books_table(run->books, TABLE_PAYMENT_WAITING);
 
-	table_begin_row(table);
+	table_begin_row(run->books, table);
 	next_set(table, 1, Int64GetDatum(payment->program->program_id));
 	next_set(table, 2, Int64GetDatum(payment->payer->member_id));
 	next_set(table, 3, TimestampTzGetDatum(payment->occurred_at));
@@ -134,7 +134,7 @@ note_unrewarded(Run *run, const Payment *payment, const char *reason)
 {
 	Table	   *table = books_table(run->books, TABLE_PAYMENT_UNREWARDED);
 
-	table_begin_row(table);
+	table_begin_row(run->books, table);
 	next_set(table, 1, Int64GetDatum(payment->program->program_id));
 	next_set(table, 2, payment->payment_id);
 	next_set(table, 3, CStringGetTextDatum(reason));

@@ -201,7 +201,7 @@ payments_claim(PaymentSource *source)
 			continue;
 
 		/* No update means that somebody, or an id before, was first. */
-		table_begin_update(table);
+		table_begin_update(books, table);
 		next_set(table, PAYMENT_PAYMENT_NO,
 				 Int64GetDatum(nextval_internal(sequence, false)));
 		next_set(table, PAYMENT_TAKEN_IN, BoolGetDatum(true));

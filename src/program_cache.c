@@ -308,13 +308,14 @@ program_tier(const Program *program, int32 stored_tier, int64 paid_invitees)
 }
 
 /*
- * Does the number of paid invitees matter to a member with this tier?
+ * Does it matter to a member with this tier how many of his invitees paid?
  */
 bool
-program_tier_can_rise(const Program *program, int32 stored_tier)
+program_tier_can_rise(const Program *program, int32 stored_tier,
+					  int64 invitees)
 {
-	return program->auto_tier && program->ntiers > 1 &&
-		program->tiers[program->ntiers - 1].tier > stored_tier;
+	return program_tier(program, stored_tier, invitees) >
+		program_tier(program, stored_tier, 0);
 }
 
 /*

@@ -63,7 +63,8 @@ extern const Campaign *program_campaign(const Program *program,
 										int64 campaign_id);
 extern int32 program_tier(const Program *program, int32 stored_tier,
 						  int64 paid_invitees);
-extern bool program_tier_can_rise(const Program *program, int32 stored_tier);
+extern bool program_tier_can_rise(const Program *program, int32 stored_tier,
+								  int64 invitees);
 extern const Rate *program_rate(const Program *program, int64 campaign_id,
 								int32 tier, int32 level);
 

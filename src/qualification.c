@@ -114,9 +114,9 @@ find_cap_row(Caps *caps, const Cap *cap)
 	Datum		key[2] = {Int64GetDatum(cap->key.program_id),
 	Int64GetDatum(cap->key.id)};
 
-	return table_find(caps->books,
-					  books_table(caps->books, cap_table[cap->key.kind]),
-					  2, key);
+	return table_find_any(caps->books,
+						  books_table(caps->books, cap_table[cap->key.kind]),
+						  2, key);
 }
 
 static void
@@ -315,7 +315,7 @@ write_code(Caps *caps, const Cap *cap)
 
 	if (!table_fetch(caps->books, table, (ItemPointer) &cap->tid))
 		return false;
-	table_begin_update(table);
+	table_begin_update(caps->books, table);
 	next_set(table, CODE_USED,
 			 Int64GetDatum(money_add(row_int64(table, CODE_USED), cap->added)));
 	return table_update(caps->books, table, cap->limit != NO_LIMIT);

@@ -23,9 +23,12 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/smgr.h"
+#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -158,8 +161,11 @@ close_table(Table *table)
 		if (table->scan[n])
 			index_endscan(table->scan[n]);
 	}
+	if (table->fetch)
+		table_index_fetch_end(table->fetch);
 	ExecDropSingleTupleTableSlot(table->row);
-	ExecDropSingleTupleTableSlot(table->next);
+	if (table->next)
+		ExecDropSingleTupleTableSlot(table->next);
 	if (table->indexes)
 		ExecCloseIndices(table->indexes);
 	index_close(table->key, NoLock);
@@ -232,7 +238,6 @@ books_table(Books *books, TableId id)
 							   equality_of(TupleDescAttr(RelationGetDescr(table->key), i)->atttypid),
 							   (Datum) 0);
 	table->row = table_slot_create(table->rel, NULL);
-	table->next = table_slot_create(table->rel, NULL);
 	books->table[id] = table;
 	MemoryContextSwitchTo(old);
 	return table;
@@ -265,22 +270,125 @@ table_find(Books *books, Table *table, int nkeys, const Datum *key)
 bool
 table_find_next(Table *table, int nkeys)
 {
-	return index_getnext_slot(table->scan[nkeys], ForwardScanDirection,
-							  table->row);
+	IndexScanDesc scan = table->scan[nkeys];
+	ItemPointer tid;
+
+	while ((tid = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
+	{
+		table->root = *tid;
+		if (index_fetch_heap(scan, table->row))
+			return true;
+	}
+	return false;
+}
+
+/* Is the block there?  No lseek() for one that was, since the last truncation. */
+static bool
+block_exists(Relation rel, BlockNumber block)
+{
+	BlockNumber nblocks = RelationGetSmgr(rel)->smgr_cached_nblocks[MAIN_FORKNUM];
+
+	if (nblocks != InvalidBlockNumber && block < nblocks)
+		return true;
+	return block < RelationGetNumberOfBlocks(rel);
 }
 
 /*
- * Fetch the row version at `tid` into table->row if the run can see one there.
- * A tid that was remembered may have been vacuumed away, truncated or reused:
- * the caller compares the key.
+ * Fetch the row version at `tid`, one that this run saw, into table->row if the
+ * run can still see it.
  */
 bool
 table_fetch(Books *books, Table *table, ItemPointer tid)
 {
-	if (ItemPointerGetBlockNumber(tid) >= RelationGetNumberOfBlocks(table->rel))
+	return block_exists(table->rel, ItemPointerGetBlockNumber(tid)) &&
+		table_tuple_fetch_row_version(table->rel, tid, books->snapshot,
+									  table->row);
+}
+
+/*
+ * Fetch the row that an index entry would find at `root`, if there is one that
+ * the run can see.  It may be another than in the run that remembered it.
+ */
+static bool
+fetch_remembered(Books *books, Table *table, const ItemPointerData *root)
+{
+	ItemPointerData tid = *root;
+	bool		has_more = false;
+
+	if (!block_exists(table->rel, ItemPointerGetBlockNumber(root)))
 		return false;
-	return table_tuple_fetch_row_version(table->rel, tid, books->snapshot,
-										 table->row);
+	if (!table->fetch)
+	{
+		MemoryContext old = MemoryContextSwitchTo(books->context);
+
+		table->fetch = table_index_fetch_begin(table->rel);
+		MemoryContextSwitchTo(old);
+	}
+	table->root = *root;
+	return table_index_fetch_tuple(table->fetch, &tid, books->snapshot,
+								   table->row, &has_more, NULL);
+}
+
+static Form_pg_attribute
+key_attribute(const Table *table, int i)
+{
+	return TupleDescAttr(RelationGetDescr(table->key), i);
+}
+
+static uint32
+key_hash(const Table *table, int nkeys, const Datum *key)
+{
+	uint32		hash = murmurhash32(table->rel->rd_node.relNode + nkeys);
+
+	for (int i = 0; i < nkeys; i++)
+		hash = hash_combine(hash, datum_image_hash(key[i], key_attribute(table, i)->attbyval,
+												   key_attribute(table, i)->attlen));
+	return hash;
+}
+
+static bool
+row_has_key(Table *table, int nkeys, const Datum *key)
+{
+	for (int i = 0; i < nkeys; i++)
+	{
+		bool		isnull;
+		Datum		value = row_datum(table, table->key->rd_index->indkey.values[i], &isnull);
+
+		if (isnull ||
+			!datum_image_eq(value, key[i], key_attribute(table, i)->attbyval,
+							key_attribute(table, i)->attlen))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Find a row whose key begins with key[0 .. nkeys-1], any of them if there are
+ * several; it is then in table->row.  Returns false when there is none.  Where
+ * it was found is remembered, and looked at first the next time.
+ */
+bool
+table_find_any(Books *books, Table *table, int nkeys, const Datum *key)
+{
+	RememberedRow *known = row_recall(key_hash(table, nkeys, key));
+
+	if (known && fetch_remembered(books, table, &known->root) &&
+		row_has_key(table, nkeys, key))
+		return true;
+	if (!table_find(books, table, nkeys, key))
+		return false;
+	(void) table_remember(table, nkeys, key, &table->root);
+	return true;
+}
+
+/*
+ * Have table_find_any() with these keys look at `root` first.
+ */
+RememberedRow *
+table_remember(Table *table, int nkeys, const Datum *key,
+			   const ItemPointerData *root)
+{
+	return row_remember(key_hash(table, nkeys, key), root);
 }
 
 /*
@@ -307,15 +415,28 @@ table_lock(Books *books, Table *table)
 						   RelationGetRelationName(table->rel))));
 }
 
+/* The slot for the row to be written, empty. */
+static TupleTableSlot *
+next_slot(Books *books, Table *table)
+{
+	if (!table->next)
+	{
+		MemoryContext old = MemoryContextSwitchTo(books->context);
+
+		table->next = table_slot_create(table->rel, NULL);
+		MemoryContextSwitchTo(old);
+	}
+	return ExecClearTuple(table->next);
+}
+
 /*
  * Begin a new row in table->next: every column NULL until next_set().
  */
 void
-table_begin_row(Table *table)
+table_begin_row(Books *books, Table *table)
 {
-	TupleTableSlot *slot = table->next;
+	TupleTableSlot *slot = next_slot(books, table);
 
-	ExecClearTuple(slot);
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
 }
 
@@ -323,13 +444,12 @@ table_begin_row(Table *table)
  * Begin a new version, in table->next, of the row in table->row.
  */
 void
-table_begin_update(Table *table)
+table_begin_update(Books *books, Table *table)
 {
-	TupleTableSlot *slot = table->next;
+	TupleTableSlot *slot = next_slot(books, table);
 	int			natts = slot->tts_tupleDescriptor->natts;
 
 	slot_getallattrs(table->row);
-	ExecClearTuple(slot);
 	memcpy(slot->tts_values, table->row->tts_values, natts * sizeof(Datum));
 	memcpy(slot->tts_isnull, table->row->tts_isnull, natts * sizeof(bool));
 }
@@ -393,6 +513,7 @@ table_insert_many(Books *books, Table *table, TupleTableSlot **slots,
  * Replace the row in table->row by the version in table->next.  Where somebody
  * else holds the row: with `wait`, wait for him (the caller has locked the row,
  * so there is nobody); without, return false and leave everything as it was.
+ * table->root then leads to the new version.
  */
 bool
 table_update(Books *books, Table *table, bool wait)
@@ -407,6 +528,9 @@ table_update(Books *books, Table *table, bool wait)
 						   wait, &failure, &mode, &needs_index) != TM_Ok)
 		return false;
 	if (needs_index)
+	{
 		index_slot(books, table, table->next, true);
+		table->root = table->next->tts_tid;
+	}
 	return true;
 }

@@ -13,6 +13,7 @@
 #include "access/tableam.h"
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
+#include "row_memory.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -49,7 +50,9 @@ typedef struct Table
 	int			nkeys;			/* its columns */
 	ScanKeyData scankey[TABLE_MAX_KEYS];	/* "column = argument" */
 	IndexScanDesc scan[TABLE_MAX_KEYS + 1]; /* by number of leading keys */
+	IndexFetchTableData *fetch; /* of rows that are remembered */
 	TupleTableSlot *row;		/* the row found last */
+	ItemPointerData root;		/* what an index entry for it points to */
 	TupleTableSlot *next;		/* the row to be written */
 	ResultRelInfo *indexes;		/* open once something was written */
 } Table;
@@ -81,14 +84,18 @@ extern void books_close(Books *books);
 extern Table *books_table(Books *books, TableId id);
 extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
 extern bool table_find_next(Table *table, int nkeys);
+extern bool table_find_any(Books *books, Table *table, int nkeys,
+						   const Datum *key);
+extern RememberedRow *table_remember(Table *table, int nkeys, const Datum *key,
+									 const ItemPointerData *root);
 extern bool table_fetch(Books *books, Table *table, ItemPointer tid);
 extern void table_lock(Books *books, Table *table);
-extern void table_begin_row(Table *table);
+extern void table_begin_row(Books *books, Table *table);
 extern void table_insert(Books *books, Table *table);
 extern void table_insert_many(Books *books, Table *table,
 							  TupleTableSlot **slots, int nslots,
 							  BulkInsertState bulk);
-extern void table_begin_update(Table *table);
+extern void table_begin_update(Books *books, Table *table);
 extern bool table_update(Books *books, Table *table, bool wait);
 extern ResultRelInfo *table_indexes(Books *books, Table *table);
 

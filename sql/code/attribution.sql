@@ -15,10 +15,14 @@
 -- waits for the other's commit and then looks again. A leaf that still is one
 -- under that lock cannot close a cycle, but for the one with himself.
 --
+-- Who has few invitees has them counted in his row: nobody can have more paid
+-- invitees than that, which saves most payments from counting those. His first
+-- 64 sign-ups therefore follow one after the other; then nobody counts.
+--
 -- Rows are locked in the order of member_id, after the key, and the key is
 -- never asked for exclusively by an attempt that holds it shared: such an
--- attempt first gives everything back. A transaction of many attributions,
--- leaves and late ones, has no such order and may be the victim of a deadlock.
+-- attempt first gives everything back. A transaction of many attributions has
+-- no such order and may be the victim of a deadlock.
 
 CREATE FUNCTION referral.has_downline(program_id bigint, member_id bigint)
     RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -213,6 +217,11 @@ BEGIN
            SET referrer_id = offer.owner_id
          WHERE m.program_id = write_attribution.program_id
            AND m.member_id = write_attribution.member_id;
+        UPDATE referral.member m
+           SET invitees = CASE WHEN m.invitees < 64 THEN m.invitees + 1 END
+         WHERE m.program_id = write_attribution.program_id
+           AND m.member_id = offer.owner_id
+           AND m.invitees IS NOT NULL;
         PERFORM referral.count_member_in(write_attribution.program_id,
                                          write_attribution.member_id);
     END IF;

@@ -382,6 +382,14 @@ BEGIN
            FULL JOIN counted USING (member_id, level)
      WHERE coalesce(standing.members, 0) <> coalesce(counted.members, 0)
     UNION ALL
+    SELECT verify_levels.program_id, 'member_invitees', format('member %s', m.user_id),
+           least(coalesce(standing.members, 0), 65), coalesce(m.invitees, 65),
+           'The invitees in his row are not those in the tree; 65 stands for more than 64.'
+      FROM referral.member AS m
+           LEFT JOIN standing ON standing.member_id = m.member_id AND standing.level = 1
+     WHERE m.program_id = verify_levels.program_id
+       AND least(coalesce(standing.members, 0), 65) <> coalesce(m.invitees, 65)
+    UNION ALL
     SELECT verify_levels.program_id, bound.invariant,
            format('member %s level %s',
                   referral.member_name(verify_levels.program_id, member_id), level),

@@ -9,6 +9,7 @@ CREATE TABLE referral.member (
     tier         integer NOT NULL DEFAULT 0,
     tier_pinned  boolean NOT NULL DEFAULT false,
     suspended_at timestamptz,
+    invitees     smallint DEFAULT 0,    -- whom he referred; NULL when there are more than 64
     user_id      text COLLATE "C" NOT NULL CHECK (length(user_id) BETWEEN 1 AND 200),
     display_name text CHECK (length(display_name) <= 200),
     image_url    text CHECK (length(image_url) <= 2000),

@@ -58,7 +58,8 @@ CREATE TABLE referral.reward (
     payment_id   text COLLATE "C" NOT NULL,
     PRIMARY KEY (program_id, reward_id)
 );
-CREATE INDEX reward_member ON referral.reward (program_id, member_id, reward_id);
+CREATE INDEX reward_member ON referral.reward (program_id, member_id, reward_id)
+    WITH (deduplicate_items = off);    -- no two entries are alike
 COMMENT ON TABLE referral.reward IS 'Frozen for ever: what one payment earned one member on one level';
 
 -- Why a payment of an attributed payer earned nothing at all.

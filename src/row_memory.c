@@ -1,0 +1,121 @@
+/*
+ * row_memory.c
+ *	  Where a session found rows, so that it needs no descent the next time.
+ *
+ * A set-associative memory, as in a processor's cache: a row has its place in
+ * one bucket of four, which fill one cache line; the row used last is in front
+ * and the one in the back gives way.  The memory doubles, up to MAX_BUCKETS,
+ * when as many rows gave way as it has room for.
+ *
+ * What is remembered is the line pointer that index entries lead to, because it
+ * stays where it is while updates stay on the page.  All of it is a hint:
+ * tables.c looks whether a visible row with the right key is there.
+ */
+#include "row_memory.h"
+
+#include "storage/proc.h"
+#include "utils/memutils.h"
+
+#define BUCKET_SIZE		4
+#define MIN_BUCKETS		256
+#define MAX_BUCKETS		32768	/* of 64 bytes: two megabytes */
+
+typedef struct Bucket
+{
+	RememberedRow row[BUCKET_SIZE];
+} Bucket;
+
+static Bucket *buckets = NULL;
+static uint32 nbuckets = 0;		/* a power of two */
+static uint32 gave_way = 0;
+
+static Bucket *
+bucket_of(uint32 hash)
+{
+	return &buckets[hash & (nbuckets - 1)];
+}
+
+/* Open a place in front; what is in the back gives way. */
+static RememberedRow *
+push(Bucket *bucket)
+{
+	if (ItemPointerIsValid(&bucket->row[BUCKET_SIZE - 1].root))
+		gave_way++;
+	memmove(&bucket->row[1], &bucket->row[0],
+			(BUCKET_SIZE - 1) * sizeof(RememberedRow));
+	memset(&bucket->row[0], 0, sizeof(RememberedRow));
+	return &bucket->row[0];
+}
+
+static void
+grow(void)
+{
+	Bucket	   *old = buckets;
+	uint32		nold = nbuckets;
+	uint32		nnew = nold ? 2 * nold : MIN_BUCKETS;
+
+	buckets = MemoryContextAllocZero(TopMemoryContext, nnew * sizeof(Bucket));
+	nbuckets = nnew;
+	for (uint32 b = 0; b < nold; b++)
+	{
+		for (int i = BUCKET_SIZE - 1; i >= 0; i--)
+		{
+			if (ItemPointerIsValid(&old[b].row[i].root))
+				*push(bucket_of(old[b].row[i].hash)) = old[b].row[i];
+		}
+	}
+	if (old)
+		pfree(old);
+	gave_way = 0;
+}
+
+/*
+ * Return what is remembered under the hash, or NULL; valid until the next row
+ * is remembered.  Its count of updates is of the current transaction.
+ */
+RememberedRow *
+row_recall(uint32 hash)
+{
+	Bucket	   *bucket;
+
+	if (nbuckets == 0)
+		return NULL;
+	bucket = bucket_of(hash);
+	for (int i = 0; i < BUCKET_SIZE; i++)
+	{
+		RememberedRow row = bucket->row[i];
+
+		if (row.hash != hash || !ItemPointerIsValid(&row.root))
+			continue;
+		if (row.lxid != MyProc->lxid)
+		{
+			row.lxid = MyProc->lxid;
+			row.updates = 0;
+		}
+		memmove(&bucket->row[1], &bucket->row[0], i * sizeof(RememberedRow));
+		bucket->row[0] = row;
+		return &bucket->row[0];
+	}
+	return NULL;
+}
+
+/*
+ * Remember, for the rest of the session, that a row is at `root`, also where
+ * another one was remembered under the hash; its count of updates goes on.
+ */
+RememberedRow *
+row_remember(uint32 hash, const ItemPointerData *root)
+{
+	RememberedRow *row = row_recall(hash);
+
+	if (!row)
+	{
+		if (gave_way >= nbuckets * BUCKET_SIZE && nbuckets < MAX_BUCKETS)
+			grow();
+		row = push(bucket_of(hash));
+		row->hash = hash;
+		row->lxid = MyProc->lxid;
+	}
+	row->root = *root;
+	return row;
+}
