@@ -280,7 +280,7 @@ is_remembered(const Flush *flush, const Remembered *place,
 }
 
 static void
-remember(const Flush *flush, const CounterKey *key, ItemPointer tid)
+remember(const Flush *flush, const CounterKey *key, const ItemPointerData *tid)
 {
 	Remembered *place = remembered_place(key);
 
