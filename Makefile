@@ -46,3 +46,7 @@ demo-stop:
 .PHONY: bench
 bench:
 	bench/run $(BENCH)
+
+.PHONY: lint
+lint:
+	scripts/lint
