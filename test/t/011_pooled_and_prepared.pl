@@ -65,19 +65,19 @@ sub pays
 {
 	my ($session, $expected, $what, %how) = @_;
 	my $id = 'p' . ++$nth;
-	my ($program, $user) = ($how{program} // 1, $how{user} // 'cyn');
+	my ($program, $user, $day) = ($how{program} // 1, $how{user} // 'cyn', $how{day} // '2026-02-01');
 	$session->query_safe($how{plain}
 		? "INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at)"
-		  . " VALUES ($program, '$id', '$user', 1000, '2026-02-01 12:00+00')"
-		: "EXECUTE pay($program, '$id', '$user')");
+		  . " VALUES ($program, '$id', '$user', 1000, '$day 12:00+00')"
+		: "EXECUTE pay($program, '$id', '$user', '$day 12:00+00')");
 	is(earned($id), $expected, $what) if defined $expected;
 	return $id;
 }
 
 my $prepare = q{
-	PREPARE pay(bigint, text, text) AS
+	PREPARE pay(bigint, text, text, timestamptz) AS
 	INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at)
-	VALUES ($1, $2, $3, 1000, '2026-02-01 12:00+00')};
+	VALUES ($1, $2, $3, 1000, $4)};
 
 sub session
 {
@@ -183,7 +183,7 @@ pays($_, 'bob=400 ann=10', 'the change once it is committed') foreach $old, $oth
 
 rows(q{CREATE ROLE late; GRANT late TO app});
 $old->query_safe('SET ROLE late');
-like(refused($old, q{EXECUTE pay(1, 'denied', 'cyn')}), qr/permission denied/,
+like(refused($old, q{EXECUTE pay(1, 'denied', 'cyn', '2026-02-01')}), qr/permission denied/,
 	'a statement prepared by one role gives another no rights');
 rows(q{GRANT USAGE ON SCHEMA referral TO late; GRANT INSERT ON referral.payment TO late});
 pays($old, 'bob=400 ann=10', 'until it is granted INSERT');
@@ -199,7 +199,6 @@ my %rewrites = (
 	'REINDEX' => [ map { "REINDEX TABLE $_" } @counters ],
 	'REINDEX CONCURRENTLY' => [ map { "REINDEX TABLE CONCURRENTLY $_" } @counters ],
 	'SET UNLOGGED and LOGGED' => [ map { ("ALTER TABLE $_ SET UNLOGGED", "ALTER TABLE $_ SET LOGGED") } @counters ],
-	# The same rows elsewhere: what was remembered is gone, or is another key's.
 	'TRUNCATE' => [ map { qq{
 		BEGIN;
 		CREATE TEMP TABLE kept AS TABLE $_;
@@ -207,12 +206,13 @@ my %rewrites = (
 		INSERT INTO $_ SELECT * FROM kept ORDER BY kept DESC;
 		DROP TABLE kept;
 		COMMIT} } @counters ],
-	'DELETE and VACUUM' => [ map { qq{
-		CREATE TEMP TABLE kept AS TABLE $_;
-		DELETE FROM $_;
-		VACUUM $_;
-		INSERT INTO $_ SELECT * FROM kept ORDER BY kept DESC;
-		DROP TABLE kept} } @counters ],
+	'another table takes its name' => [ map { qq{
+		BEGIN;
+		ALTER TABLE $_ RENAME TO kept;
+		CREATE TABLE $_ (LIKE referral.kept INCLUDING ALL);
+		INSERT INTO $_ TABLE referral.kept;
+		DROP TABLE referral.kept;
+		COMMIT} } @counters ],
 	'all parts made one' => [ q{
 		WITH gone AS (DELETE FROM referral.earning RETURNING *)
 		INSERT INTO referral.earning
@@ -220,6 +220,12 @@ my %rewrites = (
 		       sum(volume_micro), sum(deposits_micro), sum(rewards)
 		FROM gone GROUP BY program_id, member_id, available_at, earned_on, level},
 		'VACUUM referral.earning' ]);
+
+sub rewrite
+{
+	$node->psql('postgres', join(";\n", @{ $rewrites{$_[0]} }), on_error_die => 1);
+}
+
 foreach my $rewrite (sort keys %rewrites)
 {
 	# Each session remembers parts of its own.
@@ -227,10 +233,34 @@ foreach my $rewrite (sort keys %rewrites)
 	pays($other, undef, undef);
 	pays($old, undef, undef);
 	$other->query_safe('COMMIT');
-	$node->psql('postgres', join(";\n", @{ $rewrites{$rewrite} }), on_error_die => 1);
+	rewrite($rewrite);
 	pays($_, 'bob=400 ann=10', "after $rewrite") foreach $old, $other;
 	sound("after $rewrite");
 }
+
+# What a session remembers lies beyond the end of the table.
+rows('CREATE TABLE kept AS TABLE referral.earning; DELETE FROM referral.earning');
+rows('VACUUM referral.earning');
+is(rows(q{SELECT pg_relation_size('referral.earning')}), 0, 'the counter is cut off');
+pays($_, 'bob=400 ann=10', 'after VACUUM') foreach $old, $other;
+rows('UPDATE kept SET part = -1 - part; INSERT INTO referral.earning TABLE kept; DROP TABLE kept');
+sound('after VACUUM');
+
+# It is another member's row: ann's, in parts of nothing all over the first page.
+rewrite('all parts made one');
+rewrite('VACUUM FULL');
+pays($_, 'bob=400 ann=10', 'remembered') foreach $old, $other;
+rows('CREATE TABLE kept AS TABLE referral.earning; DELETE FROM referral.earning');
+rows('VACUUM referral.earning');
+rows(q{
+	INSERT INTO referral.earning
+	SELECT k.program_id, k.member_id, k.available_at, k.earned_on, k.level, -n, 0, 0, 0, 0
+	FROM generate_series(1, 40) n,
+	     (SELECT * FROM kept WHERE program_id = 1 AND level = 2 LIMIT 1) k;
+	INSERT INTO referral.earning TABLE kept;
+	DROP TABLE kept});
+pays($_, 'bob=400 ann=10', 'where other rows were') foreach $old, $other;
+sound('when other rows are there');
 
 # --- transactions prepared in one session and ended in another ------------------
 
@@ -238,20 +268,21 @@ foreach my $name (qw(dan eve))
 {
 	rows(qq{SELECT referral.attribute('$name', referral.enroll('cyn', program_id => 1), at => '2026-01-01', program_id => 1)});
 }
-foreach my $try ([ 'dan', 'ROLLBACK', '' ], [ 'eve', 'COMMIT', 'cyn=200 bob=10' ])
+foreach my $try ([ 'dan', 'ROLLBACK', '', '2026-02-02' ], [ 'eve', 'COMMIT', 'cyn=200 bob=10', '2026-02-03' ])
 {
-	my ($first, $end, $earned) = @$try;
+	my ($first, $end, $earned, $day) = @$try;
 	$other->query_safe('BEGIN');
-	my $again = pays($other, undef, undef);
+	# On a day of its own, so that nobody sees a part of these counters yet.
+	my $again = pays($other, undef, undef, day => $day);
 	$other->query_safe('SAVEPOINT s');
 	pays($other, undef, undef);
 	$other->query_safe('ROLLBACK TO s');
 	# His first payment counts him as paid invitee of cyn.
 	my $new = pays($other, undef, undef, user => $first);
 	$other->query_safe(q{PREPARE TRANSACTION 'payments'});
-	pays($_, 'bob=400 ann=10', 'payments of the same people go on') foreach $other, $old, $other, $old;
+	pays($_, 'bob=400 ann=10', 'payments of the same people go on', day => $day) foreach $other, $old, $other, $old;
 	$old->query_safe(q{SET lock_timeout = '50ms'});
-	like(refused($old, "EXECUTE pay(1, 'waits', '$first')"), qr/lock timeout/,
+	like(refused($old, "EXECUTE pay(1, 'waits', '$first', '2026-02-01')"), qr/lock timeout/,
 		'the second payment waits to know whether the first one qualified');
 	$old->query_safe('RESET lock_timeout');
 	sound('while a transaction is prepared');
@@ -300,12 +331,17 @@ rows("CALL referral.backfill('$_', program_id => 1)") foreach 'referral.payment'
 is(earned($_), 'bob=400 ann=10', "what was missed is taken in: $_") foreach $missed, 'order-2';
 sound('after DROP EXTENSION');
 
-# All of it gone, and made anew: the books begin again, the sessions do not.
+# All of it gone, and made anew: the books begin again, the sessions do not. As
+# many others have come since as gave the last one the number of the old session.
+pays($old, undef, undef, day => '2026-02-04');
+my $part = rows(q{SELECT DISTINCT part FROM referral.earning WHERE earned_on = '2026-02-04'});
 rows("DROP TABLE orders; DROP EXTENSION referral CASCADE; DROP SCHEMA referral CASCADE; $make");
 pays($_, $earns, 'new books under old sessions') foreach $old, $other, $old;
-$other->query_safe('BEGIN');
-pays($_, undef, undef) foreach $other, $old, $other;
-$other->query_safe('COMMIT');
+rows("SELECT setval('referral.part_seq', $part, false)");
+my $new = session();
+$old->query_safe('BEGIN');
+pays($_, undef, undef, day => '2026-02-05') foreach $old, $new, $other, $old;
+$old->query_safe('COMMIT');
 sound('in new books');
 
 # --- another database, with the same people ------------------------------------
@@ -339,7 +375,7 @@ $node->poll_query_until('postgres', 'SELECT last_value > 20 FROM payment_id') or
 foreach my $turn (1 .. 4)
 {
 	rows("UPDATE referral.rate SET rate_bps = ${turn}000 WHERE program_id = 1 AND level = 1");
-	$node->psql('postgres', join(";\n", @{ $rewrites{$_} }), on_error_die => 1) foreach 'VACUUM FULL', 'REINDEX CONCURRENTLY';
+	rewrite($_) foreach 'VACUUM FULL', 'REINDEX CONCURRENTLY';
 	$other->query_safe('BEGIN');
 	pays($other, undef, undef);
 	$other->query_safe("PREPARE TRANSACTION 'turn $turn'");
@@ -354,6 +390,6 @@ is(rows(q{
 	FROM referral.payment p WHERE starts_with(payment_id, 'b')}), '1200|t|t', 'every one of them earned once');
 sound('after the load');
 
-$_->quit foreach $old, $other, $pooled, $beside;
+$_->quit foreach $old, $other, $new, $pooled, $beside;
 $node->stop;
 done_testing();
