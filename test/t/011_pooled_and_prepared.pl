@@ -277,8 +277,12 @@ foreach my $try ([ 'dan', 'ROLLBACK', '', '2026-02-02' ], [ 'eve', 'COMMIT', 'cy
 	$other->query_safe('SAVEPOINT s');
 	pays($other, undef, undef);
 	$other->query_safe('ROLLBACK TO s');
-	# His first payment counts him as paid invitee of cyn.
+	# His first payment counts him as paid invitee of cyn, that of his own
+	# invitee, attributed in the same transaction, counts cyn's level 2.
 	my $new = pays($other, undef, undef, user => $first);
+	$other->query_safe("SELECT referral.attribute('his', referral.enroll('$first', program_id => 1),"
+		  . " at => '2026-01-01', program_id => 1)");
+	my $his = pays($other, undef, undef, user => 'his');
 	$other->query_safe(q{PREPARE TRANSACTION 'payments'});
 	pays($_, 'bob=400 ann=10', 'payments of the same people go on', day => $day) foreach $other, $old, $other, $old;
 	$old->query_safe(q{SET lock_timeout = '50ms'});
@@ -300,6 +304,7 @@ foreach my $try ([ 'dan', 'ROLLBACK', '', '2026-02-02' ], [ 'eve', 'COMMIT', 'cy
 	$pooled->query_safe("$end PREPARED 'payments'");
 	is(earned($again), $end eq 'COMMIT' ? 'bob=400 ann=10' : '', "$end PREPARED");
 	is(earned($new), $earned, "$end PREPARED of a first payment");
+	is(earned($his), $end eq 'COMMIT' ? "$first=200 cyn=10" : '', "$end PREPARED of an attribution");
 	sound("after $end PREPARED");
 	pays($_, 'bob=400 ann=10', "after $end PREPARED") foreach $other, $old;
 	is(rows(q{SELECT paid_invitees FROM referral.referral_overview('cyn', program_id => 1)}),
