@@ -206,6 +206,9 @@ my %rewrites = (
 		INSERT INTO $_ SELECT * FROM kept ORDER BY kept DESC;
 		DROP TABLE kept;
 		COMMIT} } @counters ],
+	# As install() may bring them with a newer library, which open sessions lack.
+	'ADD COLUMN' => [ map { "ALTER TABLE $_ ADD newer bigint NOT NULL DEFAULT 0, ADD note text" } @counters ],
+	'DROP COLUMN' => [ map { "ALTER TABLE $_ DROP newer" } @counters ],
 	'another table takes its name' => [ map { qq{
 		BEGIN;
 		ALTER TABLE $_ RENAME TO kept;
@@ -226,6 +229,7 @@ sub rewrite
 	$node->psql('postgres', join(";\n", @{ $rewrites{$_[0]} }), on_error_die => 1);
 }
 
+my $day = 10;
 foreach my $rewrite (sort keys %rewrites)
 {
 	# Each session remembers parts of its own.
@@ -235,6 +239,7 @@ foreach my $rewrite (sort keys %rewrites)
 	$other->query_safe('COMMIT');
 	rewrite($rewrite);
 	pays($_, 'bob=400 ann=10', "after $rewrite") foreach $old, $other;
+	pays($old, 'bob=400 ann=10', "new counters after $rewrite", day => '2026-04-' . ++$day);
 	sound("after $rewrite");
 }
 
@@ -385,8 +390,8 @@ foreach my $turn (1 .. 4)
 	pays($other, undef, undef);
 	$other->query_safe("PREPARE TRANSACTION 'turn $turn'");
 	$old->query_safe("COMMIT PREPARED 'turn $turn'");
+	cmp_ok(rows('SELECT last_value FROM payment_id'), '<', 1200, 'all this happens under load') if $turn == 1;
 }
-cmp_ok(rows('SELECT last_value FROM payment_id'), '<', 1200, 'all this happened under load');
 ok($load->finish, 'prepared payments of several sessions go in') or diag $log;
 is(rows(q{
 	SELECT count(*), bool_and(taken_in),
