@@ -46,3 +46,12 @@ demo-stop:
 .PHONY: bench
 bench:
 	bench/run $(BENCH)
+
+# For who works on the code: analyzers, and what takes too long for `make test`.
+# PAYMENTS is a file of payments, HISTORIES, ROUNDS, CRASHES and CANCELS are
+# how many.
+.PHONY: lint torture
+lint:
+	scripts/lint
+torture:
+	scripts/test torture

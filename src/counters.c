@@ -129,10 +129,14 @@ key_columns(const Table *table)
 	return table->nkeys - 1;	/* the part is the last */
 }
 
+/*
+ * How many value columns this library knows.  A table may have more: a session
+ * that is open keeps its library while install() brings a newer model.
+ */
 static int
-value_columns(const Table *table)
+value_columns(TableId id)
 {
-	return RelationGetDescr(table->rel)->natts - table->nkeys;
+	return id == TABLE_EARNING || id == TABLE_PAID ? COUNTER_MAX_VALUES : 1;
 }
 
 /*
@@ -167,7 +171,7 @@ counters_add(Counters *counters, TableId table, const CounterKey *key,
 	entry = credits_insert(counters->credits[table], *key, &found);
 	if (!found)
 		memset(entry->value, 0, sizeof(entry->value));
-	for (int i = 0; i < value_columns(counter); i++)
+	for (int i = 0; i < value_columns(table); i++)
 		entry->value[i] = plus(counters->books, counter, entry->value[i], values[i]);
 }
 
@@ -278,6 +282,13 @@ insert_part(Flush *flush, const CounterEntry *entry, int64 part)
 	for (int i = 0; i < flush->nvalues; i++)
 		slot->tts_values[column++] = Int64GetDatum(entry->value[i]);
 	memset(slot->tts_isnull, false, column);
+	for (; column < slot->tts_tupleDescriptor->natts; column++)
+	{
+		Form_pg_attribute unknown = TupleDescAttr(slot->tts_tupleDescriptor, column);
+
+		slot->tts_values[column] = (Datum) 0;
+		slot->tts_isnull[column] = !unknown->attnotnull || !unknown->attbyval;
+	}
 	ExecStoreVirtualTuple(slot);
 }
 
@@ -431,7 +442,7 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 	int			n = 0;
 
 	flush.table = books_table(books, id);
-	flush.nvalues = value_columns(flush.table);
+	flush.nvalues = value_columns(id);
 	flush.slots = palloc(Min(credits->members, INSERT_BATCH) *
 						 sizeof(TupleTableSlot *));
 

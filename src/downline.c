@@ -15,18 +15,18 @@
 static int64 *
 int_array(Datum array, Oid type, int *n)
 {
-	bool		is_int8 = type == INT8OID;
 	Datum	   *elements;
 	int64	   *result;
+	int16		length;
+	bool		by_value;
+	char		alignment;
 
-	deconstruct_array(DatumGetArrayTypeP(array), type,
-					  is_int8 ? sizeof(int64) : sizeof(int32),
-					  is_int8 ? FLOAT8PASSBYVAL : true,
-					  is_int8 ? TYPALIGN_DOUBLE : TYPALIGN_INT,
-					  &elements, NULL, n);
+	get_typlenbyvalalign(type, &length, &by_value, &alignment);
+	deconstruct_array(DatumGetArrayTypeP(array), type, length, by_value,
+					  alignment, &elements, NULL, n);
 	result = palloc(*n * sizeof(int64));
 	for (int i = 0; i < *n; i++)
-		result[i] = is_int8 ? DatumGetInt64(elements[i]) : DatumGetInt32(elements[i]);
+		result[i] = type == INT8OID ? DatumGetInt64(elements[i]) : DatumGetInt32(elements[i]);
 	return result;
 }
 

@@ -260,6 +260,7 @@ reward_levels(Run *run, const Payment *payment, Share *shares, int nlevels)
 
 		if (share->amount_micro == 0)
 			continue;
+		Assert(share->beneficiary != NULL);
 		reward = (Reward)
 		{
 			.program_id = payment->program->program_id,

@@ -169,7 +169,7 @@ grow(void *array, int n, Size size)
 	if (n == 0)
 		return palloc(8 * size);
 	if (n >= 8 && (n & (n - 1)) == 0)
-		return repalloc(array, 2 * n * size);
+		return repalloc(array, size * 2 * n);
 	return array;
 }
 

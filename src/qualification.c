@@ -335,14 +335,12 @@ caps_flush(Caps *caps)
 	while ((cap = cap_iterate(caps->known, &iterator)) != NULL)
 	{
 		CounterKey	key = {{cap->key.program_id, cap->key.id}};
-		int64		uses[COUNTER_MAX_VALUES] = {cap->added};
 
 		CHECK_FOR_INTERRUPTS();
 		if (cap->key.kind != CAP_CODE || cap->added == 0)
 			continue;
-		if (cap->limit == NO_LIMIT && caps->books->append_only)
-			counters_add(caps->counters, TABLE_CODE_USE, &key, uses);
-		else if (!write_code(caps, cap))
-			counters_add(caps->counters, TABLE_CODE_USE, &key, uses);
+		if ((cap->limit == NO_LIMIT && caps->books->append_only) ||
+			!write_code(caps, cap))
+			counters_add(caps->counters, TABLE_CODE_USE, &key, &cap->added);
 	}
 }

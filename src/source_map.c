@@ -220,7 +220,7 @@ record_columns(int64 program_id, int64 source_id, const Registered *it)
 	Datum		names[SOURCE_ROLES];
 	bool		absent[SOURCE_ROLES];
 	int			dims[] = {SOURCE_ROLES};
-	int			lower[] = {1};
+	int			first[] = {1};
 	Datum		args[5];
 	SPIPlanPtr	plan;
 
@@ -237,7 +237,7 @@ record_columns(int64 program_id, int64 source_id, const Registered *it)
 	args[1] = Int64GetDatum(source_id);
 	args[2] = ObjectIdGetDatum(it->relation);
 	args[3] = PointerGetDatum(construct_array(numbers, SOURCE_ROLES, INT2OID, 2, true, TYPALIGN_SHORT));
-	args[4] = PointerGetDatum(construct_md_array(names, absent, 1, dims, lower, NAMEOID,
+	args[4] = PointerGetDatum(construct_md_array(names, absent, 1, dims, first, NAMEOID,
 												 NAMEDATALEN, false, TYPALIGN_CHAR));
 	plan = keep_plan(&record_plan,
 					 "UPDATE referral.source s SET numbered_in = $3, column_numbers = $4,"
@@ -359,8 +359,11 @@ fill(SourceEntry *entry, Registered *it)
 	namestrcpy(&source->table, get_rel_name(it->relation));
 	source->unit_micro = it->unit_micro;
 	for (int i = 0; i < SOURCE_ROLES; i++)
-		source->column[i] = it->name[i] == NULL ? (SourceColumn) {0} :
-			column_of(entry->key.relid, it->name[i], i);
+	{
+		source->column[i] = (SourceColumn) {0};
+		if (it->name[i] != NULL)
+			source->column[i] = column_of(entry->key.relid, it->name[i], i);
+	}
 
 	if (entry->context != NULL)
 		MemoryContextReset(entry->context);
