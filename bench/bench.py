@@ -124,9 +124,9 @@ def check_books():
 
 def spread():
     """One payment a transaction, 8 clients, payers of 10,000 trees."""
-    numbers = [next(first_numbers) for _ in range(5)]
-    figures = in_turn(5, OPPONENTS, lambda opponent, turn: pay(
-        opponent, numbers[turn], turn, 8, 6000, SPREAD, "off"))
+    numbers = [next(first_numbers) for _ in range(3)]
+    figures = in_turn(3, OPPONENTS, lambda opponent, turn: pay(
+        opponent, numbers[turn], turn, 8, 40000, SPREAD, "off"))
     report("spread: one payment a transaction, 8 clients, commit not waited for",
            "payments/s", figures)
     check_books()

@@ -254,9 +254,7 @@ insert_gathered(Flush *flush)
 	{
 		TupleTableSlot *slot = flush->slots[i];
 
-		slot_getsomeattrs(slot, key_columns(table));
-		table_remember(table, key_columns(table), slot->tts_values,
-					   &slot->tts_tid)->updates = 0;
+		table_remember_new(table, key_columns(table), slot)->updates = 0;
 		ExecClearTuple(slot);
 	}
 	flush->nslots = 0;
@@ -297,7 +295,7 @@ insert_part(Flush *flush, const CounterEntry *entry, int64 part)
  * unless somebody else holds it.
  */
 static bool
-update_part(Flush *flush, const CounterEntry *entry, const Datum *key)
+update_part(Flush *flush, const CounterEntry *entry)
 {
 	Table	   *table = flush->table;
 
@@ -312,7 +310,7 @@ update_part(Flush *flush, const CounterEntry *entry, const Datum *key)
 	}
 	if (!table_update(flush->books, table, false))
 		return false;
-	table_remember(table, key_columns(table), key, &table->root)->updates++;
+	table_remember(table)->updates++;
 	return true;
 }
 
@@ -403,18 +401,18 @@ credit(Flush *flush, const CounterEntry *entry)
 		insert_part(flush, entry, own_part(books));
 		return;
 	}
-	if (table_remember(table, nkeys, key, &table->root)->updates >= MAX_UPDATES_OF_A_ROW)
+	if (table_remember(table)->updates >= MAX_UPDATES_OF_A_ROW)
 	{
 		insert_part(flush, entry, fresh_part(books));
 		return;
 	}
-	if (update_part(flush, entry, key))
+	if (update_part(flush, entry))
 		return;
 
 	key[nkeys] = Int64GetDatum(own_part(books));
 	if (!table_find(books, table, nkeys + 1, key))
 		insert_part(flush, entry, own_part(books));
-	else if (!update_part(flush, entry, key))
+	else if (!update_part(flush, entry))
 		insert_part(flush, entry, fresh_part(books));
 }
 

@@ -166,8 +166,8 @@ close_table(Table *table)
 	ExecDropSingleTupleTableSlot(table->row);
 	if (table->next)
 		ExecDropSingleTupleTableSlot(table->next);
-	if (table->indexes)
-		ExecCloseIndices(table->indexes);
+	for (int i = 0; table->indexes && i < table->indexes->ri_NumIndices; i++)
+		index_close(table->indexes->ri_IndexRelationDescs[i], NoLock);
 	index_close(table->key, NoLock);
 	table_close(table->rel, NoLock);
 }
@@ -341,8 +341,13 @@ key_hash(const Table *table, int nkeys, const Datum *key)
 	uint32		hash = murmurhash32(table->rel->rd_node.relNode + nkeys);
 
 	for (int i = 0; i < nkeys; i++)
-		hash = hash_combine(hash, datum_image_hash(key[i], key_attribute(table, i)->attbyval,
-												   key_attribute(table, i)->attlen));
+	{
+		Form_pg_attribute attribute = key_attribute(table, i);
+
+		hash = hash_combine(hash, attribute->attbyval
+							? murmurhash32((uint32) key[i] ^ (uint32) (key[i] >> 32))
+							: datum_image_hash(key[i], false, attribute->attlen));
+	}
 	return hash;
 }
 
@@ -370,25 +375,39 @@ row_has_key(Table *table, int nkeys, const Datum *key)
 bool
 table_find_any(Books *books, Table *table, int nkeys, const Datum *key)
 {
-	RememberedRow *known = row_recall(key_hash(table, nkeys, key));
+	RememberedRow *known;
 
+	table->hash = key_hash(table, nkeys, key);
+	known = row_recall(table->hash);
 	if (known && fetch_remembered(books, table, &known->root) &&
 		row_has_key(table, nkeys, key))
 		return true;
 	if (!table_find(books, table, nkeys, key))
 		return false;
-	(void) table_remember(table, nkeys, key, &table->root);
+	(void) table_remember(table);
 	return true;
 }
 
 /*
- * Have table_find_any() with these keys look at `root` first.
+ * Have table_find_any() with the key that it got last look at the row found or
+ * written last first.
  */
 RememberedRow *
-table_remember(Table *table, int nkeys, const Datum *key,
-			   const ItemPointerData *root)
+table_remember(Table *table)
 {
-	return row_remember(key_hash(table, nkeys, key), root);
+	return row_remember(table->hash, &table->root);
+}
+
+/*
+ * Have table_find_any() with the first nkeys columns of a row that was just
+ * inserted, which are those of its key, look there first.
+ */
+RememberedRow *
+table_remember_new(Table *table, int nkeys, TupleTableSlot *slot)
+{
+	slot_getsomeattrs(slot, nkeys);
+	return row_remember(key_hash(table, nkeys, slot->tts_values),
+						&slot->tts_tid);
 }
 
 /*

@@ -53,6 +53,7 @@ typedef struct Table
 	IndexFetchTableData *fetch; /* of rows that are remembered */
 	TupleTableSlot *row;		/* the row found last */
 	ItemPointerData root;		/* what an index entry for it points to */
+	uint32		hash;			/* of the key that table_find_any() got last */
 	TupleTableSlot *next;		/* the row to be written */
 	ResultRelInfo *indexes;		/* open once something was written */
 } Table;
@@ -86,8 +87,9 @@ extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
 extern bool table_find_next(Table *table, int nkeys);
 extern bool table_find_any(Books *books, Table *table, int nkeys,
 						   const Datum *key);
-extern RememberedRow *table_remember(Table *table, int nkeys, const Datum *key,
-									 const ItemPointerData *root);
+extern RememberedRow *table_remember(Table *table);
+extern RememberedRow *table_remember_new(Table *table, int nkeys,
+										 TupleTableSlot *slot);
 extern bool table_fetch(Books *books, Table *table, ItemPointer tid);
 extern void table_lock(Books *books, Table *table);
 extern void table_begin_row(Books *books, Table *table);
