@@ -13,7 +13,8 @@ BEGIN
     RETURN QUERY
     SELECT p.program_id, 'payment_taken_in', format('payment %s', p.payment_id),
            1::numeric, 0::numeric,
-           'No trigger saw it: CALL referral.backfill(''referral.payment'').'
+           format('No trigger saw it: CALL referral.backfill(''referral.payment'', program_id => %s).',
+                  p.program_id)
       FROM referral.payment AS p
      WHERE p.program_id = verify_intake.program_id
        AND NOT p.taken_in;
