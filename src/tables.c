@@ -61,6 +61,9 @@ static const struct
 	{"downline", RowExclusiveLock},
 };
 
+/* A quarter of a page: half of what counters keep free (040_counter.sql). */
+#define PRUNE_BELOW		(BLCKSZ / 4)
+
 /* OIDs of the tables in known_namespace; InvalidOid where not looked up yet. */
 static Oid	known_namespace = InvalidOid;
 static Oid	known_oid[TABLE_COUNT];
@@ -161,8 +164,6 @@ close_table(Table *table)
 		if (table->scan[n])
 			index_endscan(table->scan[n]);
 	}
-	if (table->fetch)
-		table_index_fetch_end(table->fetch);
 	ExecDropSingleTupleTableSlot(table->row);
 	if (table->next)
 		ExecDropSingleTupleTableSlot(table->next);
@@ -226,6 +227,13 @@ books_table(Books *books, TableId id)
 	table = palloc0(sizeof(Table));
 	table->rel = table_open(table_oid(books->namespace, id),
 							table_info[id].lock);
+	if (table->rel->rd_tableam != GetHeapamTableAmRoutine())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table of the books is not a heap"),
+				 errdetail("Table \"%s\" has another access method.",
+						   RelationGetRelationName(table->rel)),
+				 errhint("Use ALTER TABLE ... SET ACCESS METHOD heap.")));
 	table->key = index_open(RelationGetPrimaryKeyIndex(table->rel),
 							AccessShareLock);
 	table->nkeys = IndexRelationGetNumberOfKeyAttributes(table->key);
@@ -241,6 +249,53 @@ books_table(Books *books, TableId id)
 	books->table[id] = table;
 	MemoryContextSwitchTo(old);
 	return table;
+}
+
+/* Is the block there?  No lseek() for one that was, since the last truncation. */
+static bool
+block_exists(Relation rel, BlockNumber block)
+{
+	BlockNumber nblocks = RelationGetSmgr(rel)->smgr_cached_nblocks[MAIN_FORKNUM];
+
+	if (nblocks != InvalidBlockNumber && block < nblocks)
+		return true;
+	return block < RelationGetNumberOfBlocks(rel);
+}
+
+/*
+ * Fetch the row that an index entry finds at `root` into table->row, if there
+ * is one that the snapshot sees; *all_dead says that nobody will see one again.
+ *
+ * As an index scan does, but for pruning: that happens there as soon as a page
+ * has less room than its fill factor keeps, that is, after each update.  Here
+ * dead versions may fill half of that room first, which makes one pruning, and
+ * its WAL record, of many.
+ */
+static bool
+fetch_at(Table *table, Snapshot snapshot, const ItemPointerData *root,
+		 bool *all_dead)
+{
+	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) table->row)->base.tupdata;
+	ItemPointerData tid = *root;
+	Buffer		buffer;
+	bool		found;
+
+	ExecClearTuple(table->row);
+	buffer = ReadBuffer(table->rel, ItemPointerGetBlockNumber(root));
+	if (PageGetExactFreeSpace(BufferGetPage(buffer)) < PRUNE_BELOW)
+		heap_page_prune_opt(table->rel, buffer);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	found = heap_hot_search_buffer(&tid, table->rel, buffer, snapshot, tuple,
+								   all_dead, true);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	if (!found)
+	{
+		ReleaseBuffer(buffer);
+		return false;
+	}
+	ExecStorePinnedBufferHeapTuple(tuple, table->row, buffer);
+	table->root = *root;
+	return true;
 }
 
 /*
@@ -275,22 +330,10 @@ table_find_next(Table *table, int nkeys)
 
 	while ((tid = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
 	{
-		table->root = *tid;
-		if (index_fetch_heap(scan, table->row))
+		if (fetch_at(table, scan->xs_snapshot, tid, &scan->kill_prior_tuple))
 			return true;
 	}
 	return false;
-}
-
-/* Is the block there?  No lseek() for one that was, since the last truncation. */
-static bool
-block_exists(Relation rel, BlockNumber block)
-{
-	BlockNumber nblocks = RelationGetSmgr(rel)->smgr_cached_nblocks[MAIN_FORKNUM];
-
-	if (nblocks != InvalidBlockNumber && block < nblocks)
-		return true;
-	return block < RelationGetNumberOfBlocks(rel);
 }
 
 /*
@@ -303,30 +346,6 @@ table_fetch(Books *books, Table *table, ItemPointer tid)
 	return block_exists(table->rel, ItemPointerGetBlockNumber(tid)) &&
 		table_tuple_fetch_row_version(table->rel, tid, books->snapshot,
 									  table->row);
-}
-
-/*
- * Fetch the row that an index entry would find at `root`, if there is one that
- * the run can see.  It may be another than in the run that remembered it.
- */
-static bool
-fetch_remembered(Books *books, Table *table, const ItemPointerData *root)
-{
-	ItemPointerData tid = *root;
-	bool		has_more = false;
-
-	if (!block_exists(table->rel, ItemPointerGetBlockNumber(root)))
-		return false;
-	if (!table->fetch)
-	{
-		MemoryContext old = MemoryContextSwitchTo(books->context);
-
-		table->fetch = table_index_fetch_begin(table->rel);
-		MemoryContextSwitchTo(old);
-	}
-	table->root = *root;
-	return table_index_fetch_tuple(table->fetch, &tid, books->snapshot,
-								   table->row, &has_more, NULL);
 }
 
 static Form_pg_attribute
@@ -376,10 +395,12 @@ bool
 table_find_any(Books *books, Table *table, int nkeys, const Datum *key)
 {
 	RememberedRow *known;
+	bool		all_dead;
 
 	table->hash = key_hash(table, nkeys, key);
 	known = row_recall(table->hash);
-	if (known && fetch_remembered(books, table, &known->root) &&
+	if (known && block_exists(table->rel, ItemPointerGetBlockNumber(&known->root)) &&
+		fetch_at(table, books->snapshot, &known->root, &all_dead) &&
 		row_has_key(table, nkeys, key))
 		return true;
 	if (!table_find(books, table, nkeys, key))

@@ -50,7 +50,6 @@ typedef struct Table
 	int			nkeys;			/* its columns */
 	ScanKeyData scankey[TABLE_MAX_KEYS];	/* "column = argument" */
 	IndexScanDesc scan[TABLE_MAX_KEYS + 1]; /* by number of leading keys */
-	IndexFetchTableData *fetch; /* of rows that are remembered */
 	TupleTableSlot *row;		/* the row found last */
 	ItemPointerData root;		/* what an index entry for it points to */
 	uint32		hash;			/* of the key that table_find_any() got last */

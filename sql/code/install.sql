@@ -4,6 +4,7 @@
 CREATE PROCEDURE referral.install()
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
+    SET default_table_access_method = heap
 AS $$
 DECLARE
     todo record;
