@@ -4,8 +4,8 @@
  *
  * A set-associative memory, as in a processor's cache: a row has its place in
  * one bucket of four, which fill one cache line; the row used last is in front
- * and the one in the back gives way.  The memory doubles, up to MAX_BUCKETS,
- * when as many rows gave way as it has room for.
+ * and the one in the back gives way.  Up to MAX_BUCKETS the memory doubles when
+ * it is half full, so that hardly a row gives way before.
  *
  * What is remembered is the line pointer that index entries lead to, because it
  * stays where it is while updates stay on the page.  All of it is a hint:
@@ -18,7 +18,7 @@
 
 #define BUCKET_SIZE		4
 #define MIN_BUCKETS		256
-#define MAX_BUCKETS		32768	/* of 64 bytes: two megabytes */
+#define MAX_BUCKETS		65536	/* of 64 bytes: four megabytes */
 
 typedef struct Bucket
 {
@@ -27,7 +27,7 @@ typedef struct Bucket
 
 static Bucket *buckets = NULL;
 static uint32 nbuckets = 0;		/* a power of two */
-static uint32 gave_way = 0;
+static uint32 nrows = 0;
 
 static Bucket *
 bucket_of(uint32 hash)
@@ -39,8 +39,8 @@ bucket_of(uint32 hash)
 static RememberedRow *
 push(Bucket *bucket)
 {
-	if (ItemPointerIsValid(&bucket->row[BUCKET_SIZE - 1].root))
-		gave_way++;
+	if (!ItemPointerIsValid(&bucket->row[BUCKET_SIZE - 1].root))
+		nrows++;
 	memmove(&bucket->row[1], &bucket->row[0],
 			(BUCKET_SIZE - 1) * sizeof(RememberedRow));
 	memset(&bucket->row[0], 0, sizeof(RememberedRow));
@@ -56,6 +56,7 @@ grow(void)
 
 	buckets = MemoryContextAllocZero(TopMemoryContext, nnew * sizeof(Bucket));
 	nbuckets = nnew;
+	nrows = 0;
 	for (uint32 b = 0; b < nold; b++)
 	{
 		for (int i = BUCKET_SIZE - 1; i >= 0; i--)
@@ -66,7 +67,6 @@ grow(void)
 	}
 	if (old)
 		pfree(old);
-	gave_way = 0;
 }
 
 /*
@@ -110,7 +110,7 @@ row_remember(uint32 hash, const ItemPointerData *root)
 
 	if (!row)
 	{
-		if (gave_way >= nbuckets * BUCKET_SIZE && nbuckets < MAX_BUCKETS)
+		if (nrows >= nbuckets * BUCKET_SIZE / 2 && nbuckets < MAX_BUCKETS)
 			grow();
 		row = push(bucket_of(hash));
 		row->hash = hash;
