@@ -3,9 +3,9 @@
  *	  Where a session found rows, so that it needs no descent the next time.
  *
  * A set-associative memory, as in a processor's cache: a row has its place in
- * one bucket of four, which fill one cache line; the row used last is in front
- * and the one in the back gives way.  Up to MAX_BUCKETS the memory doubles when
- * it is half full, so that hardly a row gives way before.
+ * one bucket of four side by side; the row used last is in front and the one in
+ * the back gives way.  Up to MAX_BUCKETS the memory doubles when it is half
+ * full, so that hardly a row gives way before.
  *
  * What is remembered is the line pointer that index entries lead to, because it
  * stays where it is while updates stay on the page.  All of it is a hint:
