@@ -251,6 +251,26 @@ INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro) VAL
 SELECT * FROM earned();
 SELECT * FROM members ORDER BY who COLLATE "C";
 
+-- Up to 64 invitees are counted in the referrer's row, more are not: the tiers
+-- at 64 and at 66 paid ones come when they are due.
+INSERT INTO referral.program (program_id, name, max_level) VALUES (20, 'many invitees', 1);
+INSERT INTO referral.tier (program_id, tier, label, min_paid_invitees) VALUES (20, 1, 'a', 0), (20, 2, 'b', 64), (20, 3, 'c', 66);
+INSERT INTO referral.rate (program_id, tier, level, rate_bps) VALUES (20, 1, 1, 100), (20, 2, 1, 200), (20, 3, 1, 300);
+SET referral.program_id = 20;
+SELECT string_agg('u' || n || '<ref', ' ' ORDER BY n) AS first_64 FROM generate_series(1, 64) n \gset
+CALL join_by(:'first_64');
+SELECT invitees FROM referral.member WHERE program_id = 20 AND user_id = 'ref';
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro)
+SELECT 20, 'p' || n, 'u' || n, 10000 FROM generate_series(1, 63) n ORDER BY n;
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro) VALUES (20, 'p64', 'u64', 10000);
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro) VALUES (20, 'p64 again', 'u64', 10000);
+CALL join_by('u65<ref u66<ref u67<ref');
+SELECT invitees FROM referral.member WHERE program_id = 20 AND user_id = 'ref';
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro) VALUES (20, 'p65', 'u65', 10000);
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro) VALUES (20, 'p66', 'u66', 10000);
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro) VALUES (20, 'p67', 'u67', 10000);
+SELECT tier, bps, count(*), min(payment COLLATE "C"), max(payment COLLATE "C") FROM rewards WHERE who = 'ref' GROUP BY 1, 2 ORDER BY 1;
+
 SELECT * FROM referral.verify(NULL);
 \c :outside
 DROP DATABASE referral_payment;
