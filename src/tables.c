@@ -46,7 +46,7 @@ static const struct
 	{"rate", AccessShareLock},
 	{"campaign", RowShareLock},
 	{"member", RowExclusiveLock},
-	{"account", RowShareLock},
+	{"account", RowExclusiveLock},
 	{"code", RowExclusiveLock},
 	{"attribution", RowExclusiveLock},
 	{"payment", RowExclusiveLock},
@@ -59,6 +59,13 @@ static const struct
 	{"code_use", RowExclusiveLock},
 	{"campaign_spent", RowExclusiveLock},
 	{"downline", RowExclusiveLock},
+	{"refund", RowExclusiveLock},
+	{"refund_applied", RowExclusiveLock},
+	{"refund_waiting", RowExclusiveLock},
+	{"write_off", RowExclusiveLock},
+	{"settlement", RowExclusiveLock},
+	{"reward_closed", RowExclusiveLock},
+	{"reward_grant", RowExclusiveLock},
 };
 
 /* A quarter of a page: half of what counters keep free (040_counter.sql). */
@@ -298,12 +305,9 @@ fetch_at(Table *table, Snapshot snapshot, const ItemPointerData *root,
 	return true;
 }
 
-/*
- * Find the first row whose key begins with key[0 .. nkeys-1]; it is then in
- * table->row.  Returns false when there is none.
- */
-bool
-table_find(Books *books, Table *table, int nkeys, const Datum *key)
+/* Begin to look for rows whose key begins with key[0 .. nkeys-1]. */
+static void
+begin_find(Books *books, Table *table, int nkeys, const Datum *key)
 {
 	for (int i = 0; i < nkeys; i++)
 		table->scankey[i].sk_argument = key[i];
@@ -316,7 +320,32 @@ table_find(Books *books, Table *table, int nkeys, const Datum *key)
 		MemoryContextSwitchTo(old);
 	}
 	index_rescan(table->scan[nkeys], table->scankey, nkeys, NULL, 0);
-	return table_find_next(table, nkeys);
+}
+
+/* The next row of the scan in that direction, into table->row. */
+static bool
+scan_next(Table *table, int nkeys, ScanDirection direction)
+{
+	IndexScanDesc scan = table->scan[nkeys];
+	ItemPointer tid;
+
+	while ((tid = index_getnext_tid(scan, direction)) != NULL)
+	{
+		if (fetch_at(table, scan->xs_snapshot, tid, &scan->kill_prior_tuple))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Find the first row whose key begins with key[0 .. nkeys-1]; it is then in
+ * table->row.  Returns false when there is none.
+ */
+bool
+table_find(Books *books, Table *table, int nkeys, const Datum *key)
+{
+	begin_find(books, table, nkeys, key);
+	return scan_next(table, nkeys, ForwardScanDirection);
 }
 
 /*
@@ -325,15 +354,17 @@ table_find(Books *books, Table *table, int nkeys, const Datum *key)
 bool
 table_find_next(Table *table, int nkeys)
 {
-	IndexScanDesc scan = table->scan[nkeys];
-	ItemPointer tid;
+	return scan_next(table, nkeys, ForwardScanDirection);
+}
 
-	while ((tid = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
-	{
-		if (fetch_at(table, scan->xs_snapshot, tid, &scan->kill_prior_tuple))
-			return true;
-	}
-	return false;
+/*
+ * Find the last row, in the order of the key, of those that table_find() finds.
+ */
+bool
+table_find_last(Books *books, Table *table, int nkeys, const Datum *key)
+{
+	begin_find(books, table, nkeys, key);
+	return scan_next(table, nkeys, BackwardScanDirection);
 }
 
 /*
@@ -573,4 +604,24 @@ table_update(Books *books, Table *table, bool wait)
 		table->root = table->next->tts_tid;
 	}
 	return true;
+}
+
+/*
+ * Delete the row in table->row, which the caller has locked or alone knows of.
+ */
+void
+table_delete(Books *books, Table *table)
+{
+	TM_FailureData failure;
+	TM_Result	result;
+
+	result = table_tuple_delete(table->rel, &table->row->tts_tid, books->command,
+								books->snapshot, InvalidSnapshot, true,
+								&failure, false);
+	if (result != TM_Ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("row of the books vanished"),
+				 errdetail("A row of table \"%s\" was deleted or changed by somebody else.",
+						   RelationGetRelationName(table->rel))));
 }

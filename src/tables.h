@@ -37,6 +37,13 @@ typedef enum TableId
 	TABLE_CODE_USE,
 	TABLE_CAMPAIGN_SPENT,
 	TABLE_DOWNLINE,
+	TABLE_REFUND,
+	TABLE_REFUND_APPLIED,
+	TABLE_REFUND_WAITING,
+	TABLE_WRITE_OFF,
+	TABLE_SETTLEMENT,
+	TABLE_REWARD_CLOSED,
+	TABLE_REWARD_GRANT,
 	TABLE_COUNT
 } TableId;
 
@@ -84,6 +91,8 @@ extern void books_close(Books *books);
 extern Table *books_table(Books *books, TableId id);
 extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
 extern bool table_find_next(Table *table, int nkeys);
+extern bool table_find_last(Books *books, Table *table, int nkeys,
+							const Datum *key);
 extern bool table_find_any(Books *books, Table *table, int nkeys,
 						   const Datum *key);
 extern RememberedRow *table_remember(Table *table);
@@ -98,6 +107,7 @@ extern void table_insert_many(Books *books, Table *table,
 							  BulkInsertState bulk);
 extern void table_begin_update(Books *books, Table *table);
 extern bool table_update(Books *books, Table *table, bool wait);
+extern void table_delete(Books *books, Table *table);
 extern ResultRelInfo *table_indexes(Books *books, Table *table);
 
 /* Column `attnum` of the row found last, and of the row to be written. */
