@@ -324,9 +324,8 @@ begin_find(Books *books, Table *table, int nkeys, const Datum *key)
 
 /* The next row of the scan in that direction, into table->row. */
 static bool
-scan_next(Table *table, int nkeys, ScanDirection direction)
+scan_next(Table *table, IndexScanDesc scan, ScanDirection direction)
 {
-	IndexScanDesc scan = table->scan[nkeys];
 	ItemPointer tid;
 
 	while ((tid = index_getnext_tid(scan, direction)) != NULL)
@@ -345,7 +344,7 @@ bool
 table_find(Books *books, Table *table, int nkeys, const Datum *key)
 {
 	begin_find(books, table, nkeys, key);
-	return scan_next(table, nkeys, ForwardScanDirection);
+	return scan_next(table, table->scan[nkeys], ForwardScanDirection);
 }
 
 /*
@@ -354,7 +353,7 @@ table_find(Books *books, Table *table, int nkeys, const Datum *key)
 bool
 table_find_next(Table *table, int nkeys)
 {
-	return scan_next(table, nkeys, ForwardScanDirection);
+	return scan_next(table, table->scan[nkeys], ForwardScanDirection);
 }
 
 /*
@@ -364,7 +363,62 @@ bool
 table_find_last(Books *books, Table *table, int nkeys, const Datum *key)
 {
 	begin_find(books, table, nkeys, key);
-	return scan_next(table, nkeys, BackwardScanDirection);
+	return scan_next(table, table->scan[nkeys], BackwardScanDirection);
+}
+
+/*
+ * Begin to read the rows whose first nkeys columns in the index equal key[] and
+ * whose next one is not below `from`, in its order; all of them are bigint.  The
+ * index is the named one, or with NULL that of the primary key.  The caller
+ * ends the range before he refreshes the books.
+ */
+void
+table_range_begin(Books *books, Table *table, const char *index, int nkeys,
+				  const int64 *key, int64 from, TableRange *range)
+{
+	ScanKeyData scankey[TABLE_MAX_KEYS];
+	MemoryContext old = MemoryContextSwitchTo(books->context);
+	Oid			oid = index ? get_relname_relid(index, books->namespace)
+		: RelationGetRelid(table->key);
+
+	if (!OidIsValid(oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index of the books is missing"),
+				 errdetail("Table \"%s\" has no index \"%s\".",
+						   RelationGetRelationName(table->rel), index),
+				 errhint("Create it as install() does.")));
+	for (int i = 0; i < nkeys; i++)
+		ScanKeyInit(&scankey[i], i + 1, BTEqualStrategyNumber, F_INT8EQ,
+					Int64GetDatum(key[i]));
+	ScanKeyInit(&scankey[nkeys], nkeys + 1, BTGreaterEqualStrategyNumber,
+				F_INT8GE, Int64GetDatum(from));
+	range->table = table;
+	range->index = index_open(oid, AccessShareLock);
+	range->scan = index_beginscan(table->rel, range->index, books->snapshot,
+								  nkeys + 1, 0);
+	index_rescan(range->scan, scankey, nkeys + 1, NULL, 0);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Go on to the next row of the range, the first one to begin with; it is then
+ * in table->row.  Returns false when there is none.
+ */
+bool
+table_range_next(TableRange *range)
+{
+	return scan_next(range->table, range->scan, ForwardScanDirection);
+}
+
+/*
+ * End the range.
+ */
+void
+table_range_end(TableRange *range)
+{
+	index_endscan(range->scan);
+	index_close(range->index, NoLock);
 }
 
 /*

@@ -64,6 +64,14 @@ typedef struct Table
 	ResultRelInfo *indexes;		/* open once something was written */
 } Table;
 
+/* Rows of a table in the order of one of its indexes, from a bound on. */
+typedef struct TableRange
+{
+	Table	   *table;
+	Relation	index;
+	IndexScanDesc scan;
+} TableRange;
+
 /*
  * One run of the engine: the tables it opened, what it sees, where it keeps
  * its memory.
@@ -93,6 +101,11 @@ extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
 extern bool table_find_next(Table *table, int nkeys);
 extern bool table_find_last(Books *books, Table *table, int nkeys,
 							const Datum *key);
+extern void table_range_begin(Books *books, Table *table, const char *index,
+							  int nkeys, const int64 *key, int64 from,
+							  TableRange *range);
+extern bool table_range_next(TableRange *range);
+extern void table_range_end(TableRange *range);
 extern bool table_find_any(Books *books, Table *table, int nkeys,
 						   const Datum *key);
 extern RememberedRow *table_remember(Table *table);
