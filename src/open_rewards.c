@@ -209,21 +209,17 @@ is_enough(OpenRewards *open, int128 need_micro)
 	return true;
 }
 
-/* The settlements of a member beside the walk over his rewards. */
-typedef struct SettledRange
-{
-	TableRange	range;
-	bool		found;			/* there is a row in the table's row */
-} SettledRange;
-
-/* How much of the reward was settled; rewards are asked for in rising order. */
+/*
+ * How much of the reward was settled.  Rewards are asked for in rising order,
+ * and the member's settlements read in step: *found says that the table's row
+ * is one that was not counted yet.
+ */
 static int64
-settled_of(SettledRange *settled, int64 reward_id)
+settled_of(Table *table, bool *found, int64 reward_id)
 {
-	Table	   *table = settled->range.table;
 	int64		sum = 0;
 
-	while (settled->found)
+	while (*found)
 	{
 		int64		of_reward = row_int64(table, SETTLEMENT_REWARD_ID);
 
@@ -232,14 +228,14 @@ settled_of(SettledRange *settled, int64 reward_id)
 			break;
 		if (of_reward == reward_id)
 			sum += row_int64(table, SETTLEMENT_AMOUNT_MICRO);
-		settled->found = table_range_next(&settled->range);
+		*found = table_find_range_next(table);
 	}
 	return sum;
 }
 
 /* What is left of the reward in the table's row. */
 static int64
-left_of(OpenRewards *open, Table *table, const Day *day, SettledRange *settled,
+left_of(OpenRewards *open, Table *table, const Day *day, bool *settlement_found,
 		TouchedReward *touched)
 {
 	int64		reward_id = row_int64(table, REWARD_COLUMN_REWARD_ID);
@@ -253,12 +249,14 @@ left_of(OpenRewards *open, Table *table, const Day *day, SettledRange *settled,
 		reversed = reversal_of(open->accounts->books,
 							   open->account->program->program_id, reward_id,
 							   amount, row_int64(table, REWARD_COLUMN_BASE_MICRO));
-	return amount - reversed - settled_of(settled, reward_id);
+	return amount - reversed -
+		settled_of(books_table(open->accounts->books, TABLE_SETTLEMENT),
+				   settlement_found, reward_id);
 }
 
 /* Look at the reward in the table's row. */
 static void
-take_reward(OpenRewards *open, Table *table, SettledRange *settled)
+take_reward(OpenRewards *open, Table *table, bool *settlement_found)
 {
 	int64		reward_id = row_int64(table, REWARD_COLUMN_REWARD_ID);
 	TimestampTz available_at = row_int64(table, REWARD_COLUMN_AVAILABLE_AT);
@@ -278,7 +276,7 @@ take_reward(OpenRewards *open, Table *table, SettledRange *settled)
 		return;					/* all others of the day are closed */
 	if (open->account->touched)
 		touched = touched_find(open->accounts, open->account, reward_id);
-	left = left_of(open, table, &open->days[n], settled, touched);
+	left = left_of(open, table, &open->days[n], settlement_found, touched);
 	if (left <= 0)
 		return;
 
@@ -297,38 +295,31 @@ take_reward(OpenRewards *open, Table *table, SettledRange *settled)
 }
 
 /*
- * Walk the member's rewards from reward_id `from` on and below `to`; returns
- * whether enough was found.
+ * Walk the member's rewards with reward_id from `from` to `to`; returns whether
+ * enough was found.
  */
 static bool
 walk(OpenRewards *open, int64 from, int64 to, int128 need_micro)
 {
 	Books	   *books = open->accounts->books;
 	Table	   *table = books_table(books, TABLE_REWARD);
-	int64		key[2] = {open->account->program->program_id,
-	open->account->member_id};
-	TableRange	rewards;
-	SettledRange settled;
-	bool		enough = false;
+	Datum		key[2] = {Int64GetDatum(open->account->program->program_id),
+	Int64GetDatum(open->account->member_id)};
+	bool		settlement_found =
+	table_find_range(books, books_table(books, TABLE_SETTLEMENT), 2, key,
+					 Max(from, 1), to);
 
-	table_range_begin(books, table, MEMBER_INDEX, 2, key, from, &rewards);
-	table_range_begin(books, books_table(books, TABLE_SETTLEMENT), NULL, 2, key,
-					  Max(from, 1), &settled.range);
-	settled.found = table_range_next(&settled.range);
-	while (!enough && table_range_next(&rewards))
+	for (bool found = table_find_range_by(books, table, MEMBER_INDEX, 2, key, from, to);
+		 found; found = table_find_range_next(table))
 	{
-		int64		reward_id = row_int64(table, REWARD_COLUMN_REWARD_ID);
-
 		CHECK_FOR_INTERRUPTS();
-		if (reward_id >= to)
-			break;
-		open->walked_to = Max(open->walked_to, reward_id + 1);
-		take_reward(open, table, &settled);
-		enough = is_enough(open, need_micro);
+		open->walked_to = Max(open->walked_to,
+							  row_int64(table, REWARD_COLUMN_REWARD_ID) + 1);
+		take_reward(open, table, &settlement_found);
+		if (is_enough(open, need_micro))
+			return true;
 	}
-	table_range_end(&settled.range);
-	table_range_end(&rewards);
-	return enough;
+	return false;
 }
 
 static int
@@ -391,7 +382,7 @@ open_rewards_find(Accounts *accounts, Account *account, int128 need_micro)
 	open->has_walked = true;
 	enough = walk(open, account->open_from, PG_INT64_MAX, need_micro);
 	if (!enough && account->open_from > 0)
-		enough = walk(open, 0, account->open_from, need_micro);
+		enough = walk(open, 0, account->open_from - 1, need_micro);
 	if (open->nfound > 0)
 		sort_usable(open, enough ? open->ncomplete : open->ndays);
 	return open;

@@ -24,9 +24,6 @@ enum
 
 static const char *const closing_name[NCLOSINGS] = {"", "paid_out", "reversed", "spent"};
 
-/* Rows to be inserted are gathered up to this many. */
-#define INSERT_BATCH	500
-
 static Datum
 closing_text(Accounts *accounts, Closing closing)
 {
@@ -146,56 +143,6 @@ closing_delete(Accounts *accounts, const Account *account, int64 reward_id,
 		table_delete(accounts->books, table);
 }
 
-/* Rows on their way into a table. */
-typedef struct Batch
-{
-	Books	   *books;
-	Table	   *table;
-	TupleTableSlot *slots[INSERT_BATCH];
-	int			nslots;
-	int			slots_made;
-} Batch;
-
-static void
-batch_write(Batch *batch)
-{
-	if (batch->nslots > 0)
-		table_insert_many(batch->books, batch->table, batch->slots,
-						  batch->nslots, NULL);
-	batch->nslots = 0;
-}
-
-/* The next row: every column NULL, to be stored when all are set. */
-static TupleTableSlot *
-batch_next(Batch *batch)
-{
-	TupleTableSlot *slot;
-
-	CHECK_FOR_INTERRUPTS();
-	if (batch->nslots == INSERT_BATCH)
-		batch_write(batch);
-	if (batch->nslots == batch->slots_made)
-		batch->slots[batch->slots_made++] = table_slot_create(batch->table->rel, NULL);
-	slot = ExecClearTuple(batch->slots[batch->nslots++]);
-	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
-	return slot;
-}
-
-static void
-slot_set(TupleTableSlot *slot, AttrNumber attnum, Datum value)
-{
-	slot->tts_values[attnum - 1] = value;
-	slot->tts_isnull[attnum - 1] = false;
-}
-
-static void
-batch_end(Batch *batch)
-{
-	batch_write(batch);
-	for (int i = 0; i < batch->slots_made; i++)
-		ExecDropSingleTupleTableSlot(batch->slots[i]);
-}
-
 static int
 compare_members(const Account *x, const Account *y)
 {
@@ -233,8 +180,7 @@ compare_closings(const void *a, const void *b)
 static void
 write_settlements(Accounts *accounts)
 {
-	Batch		batch = {.books = accounts->books,
-	.table = books_table(accounts->books, TABLE_SETTLEMENT)};
+	RowBatch   *batch = batch_begin(accounts->books, TABLE_SETTLEMENT);
 
 	qsort(accounts->rows, accounts->nrows, sizeof(NewSettlement), compare_rows);
 	for (int64 i = 0; i < accounts->nrows; i++)
@@ -242,9 +188,10 @@ write_settlements(Accounts *accounts)
 		const NewSettlement *row = &accounts->rows[i];
 		TupleTableSlot *slot;
 
+		CHECK_FOR_INTERRUPTS();
 		if (row->amount_micro == 0)
 			continue;
-		slot = batch_next(&batch);
+		slot = batch_row(batch);
 		slot_set(slot, SETTLEMENT_PROGRAM_ID, Int64GetDatum(row->account->program->program_id));
 		slot_set(slot, SETTLEMENT_MEMBER_ID, Int64GetDatum(row->account->member_id));
 		slot_set(slot, SETTLEMENT_REWARD_ID, Int64GetDatum(row->reward_id));
@@ -252,45 +199,38 @@ write_settlements(Accounts *accounts)
 		slot_set(slot, SETTLEMENT_AMOUNT_MICRO, Int64GetDatum(row->amount_micro));
 		slot_set(slot, SETTLEMENT_SETTLER_NO, Int64GetDatum(row->settler.no));
 		slot_set(slot, SETTLEMENT_KIND, closing_text(accounts, row->settler.kind));
-		ExecStoreVirtualTuple(slot);
 	}
-	batch_end(&batch);
-	accounts->nrows = 0;
+	batch_end(batch);
 }
 
 static void
 write_closings(Accounts *accounts)
 {
-	Batch		batch = {.books = accounts->books,
-	.table = books_table(accounts->books, TABLE_REWARD_CLOSED)};
+	RowBatch   *batch = batch_begin(accounts->books, TABLE_REWARD_CLOSED);
 
 	qsort(accounts->closings, accounts->nclosings, sizeof(NewClosing), compare_closings);
 	for (int64 i = 0; i < accounts->nclosings; i++)
 	{
 		const NewClosing *closing = &accounts->closings[i];
-		TupleTableSlot *slot = batch_next(&batch);
+		TupleTableSlot *slot = batch_row(batch);
 
+		CHECK_FOR_INTERRUPTS();
 		slot_set(slot, REWARD_CLOSED_PROGRAM_ID, Int64GetDatum(closing->account->program->program_id));
 		slot_set(slot, REWARD_CLOSED_MEMBER_ID, Int64GetDatum(closing->account->member_id));
 		slot_set(slot, REWARD_CLOSED_STATUS, closing_text(accounts, closing->status));
 		slot_set(slot, REWARD_CLOSED_REWARD_ID, Int64GetDatum(closing->reward_id));
-		ExecStoreVirtualTuple(slot);
 	}
-	batch_end(&batch);
-	accounts->nclosings = 0;
+	batch_end(batch);
 }
 
 /*
- * Write what was gathered.
+ * Write what was gathered; nothing is gathered after that.
  */
 void
 settlement_write_rows(Accounts *accounts)
 {
-	MemoryContext old = MemoryContextSwitchTo(accounts->books->context);
-
 	if (accounts->nrows > 0)
 		write_settlements(accounts);
 	if (accounts->nclosings > 0)
 		write_closings(accounts);
-	MemoryContextSwitchTo(old);
 }

@@ -119,6 +119,19 @@ table_oid(Oid namespace, TableId id)
 }
 
 /*
+ * Has the table no page?  Much cheaper than to look for a row.
+ */
+bool
+table_is_empty(Oid namespace, TableId id)
+{
+	Relation	rel = table_open(table_oid(namespace, id), AccessShareLock);
+	bool		is_empty = RelationGetNumberOfBlocks(rel) == 0;
+
+	table_close(rel, AccessShareLock);
+	return is_empty;
+}
+
+/*
  * Begin a run over the tables in `namespace`.  The caller ends it with
  * books_close().  What the transaction wrote so far is visible to it.
  */
@@ -138,6 +151,17 @@ books_open(Oid namespace)
 	return books;
 }
 
+static void
+end_range(Table *table)
+{
+	if (!table->range)
+		return;
+	index_endscan(table->range);
+	table->range = NULL;
+	if (table->range_index != table->key)
+		index_close(table->range_index, NoLock);
+}
+
 /*
  * See what was committed, and what this transaction wrote, up to now.  For
  * after locks were waited for; scans begun earlier are ended.
@@ -155,6 +179,8 @@ books_refresh(Books *books)
 				index_endscan(table->scan[n]);
 			table->scan[n] = NULL;
 		}
+		if (table)
+			end_range(table);
 	}
 	if (books->snapshot)
 		UnregisterSnapshot(books->snapshot);
@@ -171,6 +197,7 @@ close_table(Table *table)
 		if (table->scan[n])
 			index_endscan(table->scan[n]);
 	}
+	end_range(table);
 	ExecDropSingleTupleTableSlot(table->row);
 	if (table->next)
 		ExecDropSingleTupleTableSlot(table->next);
@@ -367,58 +394,87 @@ table_find_last(Books *books, Table *table, int nkeys, const Datum *key)
 }
 
 /*
- * Begin to read the rows whose first nkeys columns in the index equal key[] and
- * whose next one is not below `from`, in its order; all of them are bigint.  The
- * index is the named one, or with NULL that of the primary key.  The caller
- * ends the range before he refreshes the books.
+ * Find the first row whose key begins with key[0 .. nkeys-1] and goes on with a
+ * bigint from `from` to `to`; table_find_range_next() finds the others, in the
+ * order of the key.
  */
-void
-table_range_begin(Books *books, Table *table, const char *index, int nkeys,
-				  const int64 *key, int64 from, TableRange *range)
+bool
+table_find_range(Books *books, Table *table, int nkeys, const Datum *key,
+				 int64 from, int64 to)
 {
-	ScanKeyData scankey[TABLE_MAX_KEYS];
-	MemoryContext old = MemoryContextSwitchTo(books->context);
-	Oid			oid = index ? get_relname_relid(index, books->namespace)
-		: RelationGetRelid(table->key);
+	return table_find_range_by(books, table, NULL, nkeys, key, from, to);
+}
+
+/* The index of that name, whose leading columns are of the primary key's types. */
+static Relation
+open_index(Books *books, const Table *table, const char *name)
+{
+	Oid			oid = get_relname_relid(name, books->namespace);
 
 	if (!OidIsValid(oid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("index of the books is missing"),
 				 errdetail("Table \"%s\" has no index \"%s\".",
-						   RelationGetRelationName(table->rel), index),
+						   RelationGetRelationName(table->rel), name),
 				 errhint("Create it as install() does.")));
-	for (int i = 0; i < nkeys; i++)
-		ScanKeyInit(&scankey[i], i + 1, BTEqualStrategyNumber, F_INT8EQ,
-					Int64GetDatum(key[i]));
-	ScanKeyInit(&scankey[nkeys], nkeys + 1, BTGreaterEqualStrategyNumber,
-				F_INT8GE, Int64GetDatum(from));
-	range->table = table;
-	range->index = index_open(oid, AccessShareLock);
-	range->scan = index_beginscan(table->rel, range->index, books->snapshot,
-								  nkeys + 1, 0);
-	index_rescan(range->scan, scankey, nkeys + 1, NULL, 0);
-	MemoryContextSwitchTo(old);
+	return index_open(oid, AccessShareLock);
 }
 
 /*
- * Go on to the next row of the range, the first one to begin with; it is then
- * in table->row.  Returns false when there is none.
+ * The same by another index of bigints than the primary key, unless `index` is
+ * NULL.
  */
 bool
-table_range_next(TableRange *range)
+table_find_range_by(Books *books, Table *table, const char *index, int nkeys,
+					const Datum *key, int64 from, int64 to)
 {
-	return scan_next(range->table, range->scan, ForwardScanDirection);
+	ScanKeyData scankey[TABLE_MAX_KEYS + 1];
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		if (index)
+			ScanKeyInit(&scankey[i], i + 1, BTEqualStrategyNumber, F_INT8EQ, key[i]);
+		else
+			scankey[i] = table->scankey[i];
+		scankey[i].sk_argument = key[i];
+	}
+	ScanKeyInit(&scankey[nkeys], nkeys + 1, BTGreaterEqualStrategyNumber,
+				F_INT8GE, Int64GetDatum(from));
+	ScanKeyInit(&scankey[nkeys + 1], nkeys + 1, BTLessEqualStrategyNumber,
+				F_INT8LE, Int64GetDatum(to));
+	if (!table->range || table->range_keys != nkeys || index ||
+		table->range_index != table->key)
+	{
+		MemoryContext old = MemoryContextSwitchTo(books->context);
+
+		end_range(table);
+		table->range_index = index ? open_index(books, table, index) : table->key;
+		table->range = index_beginscan(table->rel, table->range_index,
+									   books->snapshot, nkeys + 2, 0);
+		table->range_keys = nkeys;
+		MemoryContextSwitchTo(old);
+	}
+	index_rescan(table->range, scankey, nkeys + 2, NULL, 0);
+	return table_find_range_next(table);
+}
+
+bool
+table_find_range_next(Table *table)
+{
+	return scan_next(table, table->range, ForwardScanDirection);
 }
 
 /*
- * End the range.
+ * Was the row in table->row written by this transaction?
  */
-void
-table_range_end(TableRange *range)
+bool
+table_row_is_ours(Table *table)
 {
-	index_endscan(range->scan);
-	index_close(range->index, NoLock);
+	HeapTupleHeader header =
+	((BufferHeapTupleTableSlot *) table->row)->base.tuple->t_data;
+
+	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(header));
 }
 
 /*
@@ -536,7 +592,7 @@ table_lock(Books *books, Table *table)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("row of the books vanished"),
-				 errdetail("A row of table \"%s\" was deleted while a payment needed it.",
+				 errdetail("A row of table \"%s\" was deleted while it was needed.",
 						   RelationGetRelationName(table->rel))));
 }
 
@@ -632,6 +688,70 @@ table_insert_many(Books *books, Table *table, TupleTableSlot **slots,
 	table_multi_insert(table->rel, slots, nslots, books->command, 0, bulk);
 	for (int i = 0; i < nslots; i++)
 		index_slot(books, table, slots[i], false);
+}
+
+/*
+ * Begin to gather rows for a table; owned by the run.
+ */
+RowBatch *
+batch_begin(Books *books, TableId id)
+{
+	RowBatch   *batch = MemoryContextAllocZero(books->context, sizeof(RowBatch));
+
+	batch->books = books;
+	batch->id = id;
+	batch->context = AllocSetContextCreate(books->context, "referral rows",
+										   ALLOCSET_DEFAULT_SIZES);
+	return batch;
+}
+
+static void
+write_batch(RowBatch *batch)
+{
+	if (batch->nslots == 0)
+		return;
+	table_insert_many(batch->books, books_table(batch->books, batch->id),
+					  batch->slots, batch->nslots, NULL);
+	for (int i = 0; i < batch->nslots; i++)
+		ExecClearTuple(batch->slots[i]);
+	batch->nslots = 0;
+	MemoryContextReset(batch->context);
+}
+
+/*
+ * The next row, to be filled by the caller: every column is NULL.  What it
+ * refers to lives in batch->context, or longer.
+ */
+TupleTableSlot *
+batch_row(RowBatch *batch)
+{
+	TupleTableSlot *slot;
+
+	if (batch->nslots == ROW_BATCH)
+		write_batch(batch);
+	if (batch->nslots == batch->slots_made)
+	{
+		MemoryContext old = MemoryContextSwitchTo(batch->books->context);
+
+		batch->slots[batch->slots_made++] =
+			table_slot_create(books_table(batch->books, batch->id)->rel, NULL);
+		MemoryContextSwitchTo(old);
+	}
+	slot = ExecClearTuple(batch->slots[batch->nslots++]);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
+	return ExecStoreVirtualTuple(slot);
+}
+
+/*
+ * Write what is left.
+ */
+void
+batch_end(RowBatch *batch)
+{
+	write_batch(batch);
+	for (int i = 0; i < batch->slots_made; i++)
+		ExecDropSingleTupleTableSlot(batch->slots[i]);
+	batch->slots_made = 0;
 }
 
 /*
