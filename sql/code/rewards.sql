@@ -45,6 +45,7 @@ CREATE FUNCTION referral.open_rewards(
     SET jit = off
 AS $$
 DECLARE
+    closed_ones CONSTANT text[] := '{paid_out,reversed,spent}';
     top CONSTANT bigint := 9223372036854775807;
     near boolean := open_rewards.before_id < top;
     first_id bigint := open_rewards.before_id;
@@ -75,12 +76,15 @@ BEGIN
                 -- What is open above need not be looked at, only be counted.
                 count_pending := true;
                 open_left :=
-                    (SELECT count(*)
-                       FROM referral.reward_closed AS c
-                      WHERE c.program_id = open_rewards.program_id
-                        AND c.member_id = open_rewards.member_id
-                        AND c.status IN ('paid_out', 'reversed', 'spent')
-                        AND c.reward_id >= first_id)
+                    (SELECT sum(c.rewards)
+                       FROM unnest(closed_ones) AS known(status)
+                            CROSS JOIN LATERAL (
+                                SELECT count(*) AS rewards
+                                  FROM referral.reward_closed AS k
+                                 WHERE k.program_id = open_rewards.program_id
+                                   AND k.member_id = open_rewards.member_id
+                                   AND k.status = known.status
+                                   AND k.reward_id >= first_id) AS c)
                     - (SELECT count(*)
                          FROM referral.reward AS r
                         WHERE r.program_id = open_rewards.program_id
@@ -112,12 +116,16 @@ BEGIN
                        AND CASE WHEN walked.available_at > statement_timestamp()
                                 THEN count_pending ELSE count_available END
                        -- not as EXISTS, which might read all closed ones first
-                       AND (SELECT true
-                              FROM referral.reward_closed AS c
-                             WHERE c.program_id = walked.program_id
-                               AND c.member_id = walked.member_id
-                               AND c.status IN ('paid_out', 'reversed', 'spent')
-                               AND c.reward_id = walked.reward_id
+                       AND (SELECT c.status
+                              FROM unnest(closed_ones) AS known(status)
+                                   CROSS JOIN LATERAL (
+                                       SELECT k.status
+                                         FROM referral.reward_closed AS k
+                                        WHERE k.program_id = walked.program_id
+                                          AND k.member_id = walked.member_id
+                                          AND k.status = known.status
+                                          AND k.reward_id = walked.reward_id
+                                        LIMIT 1) AS c
                              LIMIT 1) IS NULL
                      ORDER BY walked.member_id DESC, walked.reward_id DESC
                      LIMIT open_left) AS open
@@ -294,6 +302,7 @@ CREATE FUNCTION referral.list_rewards(
     SET jit = off
 AS $$
 DECLARE
+    closed_ones CONSTANT text[] := '{paid_out,reversed,spent}';
     beneficiary bigint := (SELECT m.member_id
                              FROM referral.member AS m
                             WHERE m.program_id = list_rewards.program_id
@@ -339,11 +348,15 @@ BEGIN
                                  AND m.member_id = r.payer_id
                                LIMIT 1) AS payer ON true
            LEFT JOIN LATERAL (SELECT c.status
-                                FROM referral.reward_closed AS c
-                               WHERE c.program_id = r.program_id
-                                 AND c.member_id = r.member_id
-                                 AND c.status IN ('paid_out', 'reversed', 'spent')
-                                 AND c.reward_id = r.reward_id
+                                FROM unnest(closed_ones) AS known(status)
+                                     CROSS JOIN LATERAL (
+                                         SELECT k.status
+                                           FROM referral.reward_closed AS k
+                                          WHERE k.program_id = r.program_id
+                                            AND k.member_id = r.member_id
+                                            AND k.status = known.status
+                                            AND k.reward_id = r.reward_id
+                                          LIMIT 1) AS c
                                LIMIT 1) AS closed ON true
            CROSS JOIN LATERAL (SELECT max(g.total_micro) AS total_micro
                                  FROM referral.refund_applied AS g
