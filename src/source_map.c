@@ -290,7 +290,7 @@ locate_columns(Registered *it)
 					errdetail("Table %s has no column %s, which was named as its %s.",
 							  quote_identifier(get_rel_name(it->relation)),
 							  quote_identifier(it->name[i]), role_name[i]),
-					errhint("Call referral.detach() for the table, then referral.attach() with columns that it has."));
+					errhint("Call referral.detach() for the table, then attach it with columns that it has."));
 		if (number != it->number[i])
 			moved = true;
 		it->number[i] = number;

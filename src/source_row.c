@@ -102,7 +102,7 @@ clipped(text *reason)
 	int			bytes = pg_mbcharcliplen(VARDATA_ANY(reason), VARSIZE_ANY_EXHDR(reason),
 										 REASON_CHARACTERS);
 
-	return bytes == VARSIZE_ANY_EXHDR(reason) ? reason :
+	return bytes == (int) VARSIZE_ANY_EXHDR(reason) ? reason :
 		cstring_to_text_with_len(VARDATA_ANY(reason), bytes);
 }
 
