@@ -40,13 +40,11 @@ typedef struct FeedColumn
  */
 static const struct
 {
-	const char *what;
 	const char *text;
 	int			columns;
 	FeedColumn	column[FEED_MAX_COLUMNS];
 }			feed_info[FEED_KINDS] = {
 	[FEED_PAYMENT] = {
-		"payments",
 		"INSERT INTO referral.payment"
 		" (program_id, payment_id, user_id, amount_micro, base_micro, kind, occurred_at)"
 		" SELECT $1, r.payment_id, r.user_id, r.amount_micro, r.base_micro, r.kind, r.occurred_at"
@@ -61,7 +59,6 @@ static const struct
 		}
 	},
 	[FEED_REFUND] = {
-		"refunds",
 		"INSERT INTO referral.refund"
 		" (program_id, refund_id, payment_id, amount_micro, reason, occurred_at)"
 		" SELECT $1, r.refund_id, r.payment_id, r.amount_micro, r.reason, r.occurred_at"
@@ -75,7 +72,6 @@ static const struct
 		}
 	},
 	[FEED_REFUNDED] = {
-		"refunds",
 		"INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro)"
 		" SELECT $1, pg_catalog.concat(t.payment_id, ':', k.micro), t.payment_id,"
 		" t.micro OPERATOR(pg_catalog.-) k.micro"
@@ -356,7 +352,6 @@ feed_write(Feed *feed)
 void
 feed_count_skipped(const Feed *feed)
 {
-	Oid			types[] = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID};
 	Datum		args[] = {
 		Int64GetDatum(feed->source->program_id), Int64GetDatum(feed->source->source_id),
 		Int64GetDatum(feed->incomplete), Int64GetDatum(feed->known),
@@ -370,7 +365,11 @@ feed_count_skipped(const Feed *feed)
 	SPI_connect();
 	source_become(source_books_owner(), 0, &was_user, &was_context);
 	if (skipped_plan == NULL)
+	{
+		Oid			types[] = {INT8OID, INT8OID, INT8OID, INT8OID, INT8OID};
+
 		skipped_plan = prepared(write_skipped, lengthof(types), types);
+	}
 	(void) run(skipped_plan, args, NULL);
 	SetUserIdAndSecContext(was_user, was_context);
 	SPI_finish();
