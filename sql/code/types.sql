@@ -220,3 +220,62 @@ COMMENT ON COLUMN referral.payment_receipt.payment_id IS 'The payment';
 COMMENT ON COLUMN referral.payment_receipt.replayed IS 'True: it was recorded before, and nothing was done now';
 COMMENT ON COLUMN referral.payment_receipt.rewards IS 'Rewards it made, over all levels';
 COMMENT ON COLUMN referral.payment_receipt.rewards_micro IS 'Their sum in micro-units of the program''s currency';
+
+CREATE TYPE referral.spend_row AS (
+    spend_id     text,
+    user_id      text,
+    amount_micro bigint,
+    note         text,
+    spent_at     timestamptz,
+    unspent_at   timestamptz
+);
+COMMENT ON TYPE referral.spend_row IS 'One spend of a balance; what spend() and unspend() return';
+COMMENT ON COLUMN referral.spend_row.spend_id IS 'The spend, as the application named it';
+COMMENT ON COLUMN referral.spend_row.user_id IS 'Whose balance it was';
+COMMENT ON COLUMN referral.spend_row.amount_micro IS 'Micro-units of the program''s currency';
+COMMENT ON COLUMN referral.spend_row.note IS 'What for; NULL: not said';
+COMMENT ON COLUMN referral.spend_row.spent_at IS 'When it was recorded';
+COMMENT ON COLUMN referral.spend_row.unspent_at IS 'When it was undone; NULL: it stands';
+
+CREATE TYPE referral.payout_destination_row AS (
+    user_id text,
+    network text,
+    address text,
+    set_at  timestamptz
+);
+COMMENT ON TYPE referral.payout_destination_row IS 'Where a member wants his payouts sent; what set_payout_destination() returns';
+COMMENT ON COLUMN referral.payout_destination_row.user_id IS 'The member';
+COMMENT ON COLUMN referral.payout_destination_row.network IS 'How it is sent: a bank, a chain; NULL: no destination';
+COMMENT ON COLUMN referral.payout_destination_row.address IS 'Where to on that network; NULL: no destination';
+COMMENT ON COLUMN referral.payout_destination_row.set_at IS 'Since when; NULL: no destination';
+
+CREATE TYPE referral.payout_row AS (
+    id           text,
+    amount_micro bigint,
+    network      text,
+    address      text,
+    status       text,
+    reference    text,
+    note         text,
+    requested_at timestamptz,
+    completed_at timestamptz,
+    user_id      text,
+    batch_id     text
+);
+COMMENT ON TYPE referral.payout_row IS 'One payout; what request_payout() and list_payouts() return';
+
+CREATE TYPE referral.adjustment_row AS (
+    adjustment_id text,
+    user_id       text,
+    amount_micro  bigint,
+    note          text,
+    actor         text,
+    created_at    timestamptz
+);
+COMMENT ON TYPE referral.adjustment_row IS 'One correction of a balance; what adjust() returns';
+COMMENT ON COLUMN referral.adjustment_row.adjustment_id IS 'The correction, as the operator named it';
+COMMENT ON COLUMN referral.adjustment_row.user_id IS 'Whose balance was corrected';
+COMMENT ON COLUMN referral.adjustment_row.amount_micro IS 'Micro-units of the program''s currency; negative: taken off';
+COMMENT ON COLUMN referral.adjustment_row.note IS 'Why';
+COMMENT ON COLUMN referral.adjustment_row.actor IS 'Who did it';
+COMMENT ON COLUMN referral.adjustment_row.created_at IS 'When it was recorded';
