@@ -72,6 +72,22 @@ calendar_moment(TimestampTz occurred_at, pg_tz *zone, int32 hold_days,
 }
 
 /*
+ * Return the calendar of a reward that was frozen with that available_at: where
+ * its counter is kept.  Without a hold it may have been kept at the very
+ * instant, while that was ahead; the midnight before it reads the same.
+ */
+Moment
+calendar_moment_of_reward(TimestampTz occurred_at, TimestampTz available_at,
+						  pg_tz *zone, TimestampTz now)
+{
+	Moment		moment = calendar_moment(occurred_at, zone, 0, now);
+
+	if (available_at != occurred_at)
+		moment.available_at = moment.counter_at = available_at;
+	return moment;
+}
+
+/*
  * Is start <= at < start + days x 24 hours?  A window of 0 days never ends.
  */
 bool

@@ -20,6 +20,9 @@ typedef struct Moment
 
 extern Moment calendar_moment(TimestampTz occurred_at, pg_tz *zone,
 							  int32 hold_days, TimestampTz now);
+extern Moment calendar_moment_of_reward(TimestampTz occurred_at,
+										TimestampTz available_at, pg_tz *zone,
+										TimestampTz now);
 extern bool calendar_within(TimestampTz at, TimestampTz start, int32 days);
 
 #endif							/* REFERRAL_CALENDAR_H */

@@ -130,13 +130,17 @@ key_columns(const Table *table)
 }
 
 /*
- * How many value columns this library knows.  A table may have more: a session
- * that is open keeps its library while install() brings a newer model.
+ * How many value columns this library knows and the table has.  A table may
+ * have more: a session that is open keeps its library while install() brings a
+ * newer model; or fewer, before install() was called.
  */
 static int
-value_columns(TableId id)
+value_columns(const Table *table, TableId id)
 {
-	return id == TABLE_EARNING || id == TABLE_PAID ? COUNTER_MAX_VALUES : 1;
+	int			known = id == TABLE_EARNING ? EARNING_CLOSED + 1
+		: id == TABLE_PAID ? PAID_EARNING_PAYMENTS + 1 : 1;
+
+	return Min(known, RelationGetDescr(table->rel)->natts - table->nkeys);
 }
 
 /*
@@ -171,7 +175,7 @@ counters_add(Counters *counters, TableId table, const CounterKey *key,
 	entry = credits_insert(counters->credits[table], *key, &found);
 	if (!found)
 		memset(entry->value, 0, sizeof(entry->value));
-	for (int i = 0; i < value_columns(table); i++)
+	for (int i = 0; i < value_columns(counter, table); i++)
 		entry->value[i] = plus(counters->books, counter, entry->value[i], values[i]);
 }
 
@@ -440,7 +444,7 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 	int			n = 0;
 
 	flush.table = books_table(books, id);
-	flush.nvalues = value_columns(id);
+	flush.nvalues = value_columns(flush.table, id);
 	flush.slots = palloc(Min(credits->members, INSERT_BATCH) *
 						 sizeof(TupleTableSlot *));
 

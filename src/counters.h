@@ -9,7 +9,7 @@
 
 /* Longest key without the part, and most values: earning's. */
 #define COUNTER_MAX_KEYS	5
-#define COUNTER_MAX_VALUES	4
+#define COUNTER_MAX_VALUES	6
 
 typedef struct CounterKey
 {
@@ -22,7 +22,9 @@ enum
 	EARNING_AMOUNT,
 	EARNING_VOLUME,
 	EARNING_DEPOSITS,
-	EARNING_REWARDS
+	EARNING_REWARDS,
+	EARNING_REVERSED,
+	EARNING_CLOSED
 };
 
 /* The values of paid. */

@@ -1,6 +1,7 @@
 /*
  * money.c
- *	  Exact arithmetic on micro-units: the amount of a reward, sums.
+ *	  Exact arithmetic on micro-units: the amount of a reward, its
+ *	  reversal, sums.
  *
  * Everything here is pure.  Products are 128 bits wide, so nothing wraps; what
  * does not fit into a bigint at the end is SQLSTATE 22003 (CONTRACT, preamble).
@@ -33,6 +34,18 @@ money_reward(int64 base_micro, int32 rate_bps, int64 flat_micro)
 	if (amount > PG_INT64_MAX)
 		money_overflow();
 	return (int64) amount;
+}
+
+/*
+ * Return how much of a reward is to be reversed when refunded_micro of its
+ * payment's base were given back in all: floor(amount * refunded / base), so all
+ * of it at the end, whatever the parts were (CONTRACT section 4).
+ * 0 <= refunded_micro <= base_micro, 0 < base_micro.
+ */
+int64
+money_reversal(int64 amount_micro, int64 refunded_micro, int64 base_micro)
+{
+	return (int64) ((int128) amount_micro * refunded_micro / base_micro);
 }
 
 /*

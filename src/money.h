@@ -8,6 +8,8 @@
 #include "referral.h"
 
 extern int64 money_reward(int64 base_micro, int32 rate_bps, int64 flat_micro);
+extern int64 money_reversal(int64 amount_micro, int64 refunded_micro,
+							int64 base_micro);
 extern int64 money_add(int64 a, int64 b);
 
 #endif							/* REFERRAL_MONEY_H */

@@ -26,7 +26,9 @@ enum
 	PROGRAM_QUALIFY_DAYS = 8,
 	PROGRAM_EARNING_DAYS = 9,
 	PROGRAM_REFERRER_MONTHLY_CAP = 10,
+	PROGRAM_DEBT_POLICY = 12,
 	PROGRAM_AUTO_TIER = 13,
+	PROGRAM_USES_GRANTS = 14,
 	PROGRAM_ACTIVE = 15,
 
 	TIER_TIER = 2,
@@ -109,6 +111,14 @@ limit_of(Table *table, AttrNumber attnum, bool is_int64)
 	return is_int64 ? row_int64(table, attnum) : row_int32(table, attnum);
 }
 
+static DebtPolicy
+debt_policy_of(const char *policy)
+{
+	if (strcmp(policy, "within_balance") == 0)
+		return DEBT_WITHIN_BALANCE;
+	return strcmp(policy, "only_pending") == 0 ? DEBT_ONLY_PENDING : DEBT_UNLIMITED;
+}
+
 /* The row of table program is in program_table->row. */
 static void
 read_program(Table *program_table, Program *program)
@@ -122,6 +132,9 @@ read_program(Table *program_table, Program *program)
 	program->qualify_days = row_int32(program_table, PROGRAM_QUALIFY_DAYS);
 	program->earning_days = row_int32(program_table, PROGRAM_EARNING_DAYS);
 	program->referrer_monthly_cap = limit_of(program_table, PROGRAM_REFERRER_MONTHLY_CAP, false);
+	program->debt_policy =
+		debt_policy_of(TextDatumGetCString(row_datum(program_table, PROGRAM_DEBT_POLICY, &isnull)));
+	program->uses_grants = DatumGetBool(row_datum(program_table, PROGRAM_USES_GRANTS, &isnull));
 	program->auto_tier = DatumGetBool(row_datum(program_table, PROGRAM_AUTO_TIER, &isnull));
 	program->active = DatumGetBool(row_datum(program_table, PROGRAM_ACTIVE, &isnull));
 

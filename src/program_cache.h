@@ -34,6 +34,14 @@ typedef struct Campaign
 	int64		budget_micro;	/* or NO_LIMIT */
 } Campaign;
 
+/* What a refund may take back, CONTRACT section 4. */
+typedef enum DebtPolicy
+{
+	DEBT_UNLIMITED,
+	DEBT_WITHIN_BALANCE,
+	DEBT_ONLY_PENDING
+} DebtPolicy;
+
 typedef struct Program
 {
 	int64		program_id;
@@ -43,6 +51,8 @@ typedef struct Program
 	int32		qualify_days;	/* 0 = never expires */
 	int32		earning_days;	/* 0 = for ever */
 	int64		referrer_monthly_cap;	/* or NO_LIMIT */
+	DebtPolicy	debt_policy;
+	bool		uses_grants;
 	bool		auto_tier;
 	bool		active;
 	bool		counts_payments;	/* a rate has max_payments */

@@ -16,6 +16,8 @@
 /* reward_id = payment_no * 16 + level */
 #define REWARD_ID(payment_no, level)	((payment_no) * 16 + (level))
 
+#define REWARD_PAYMENT_NO(reward_id)	((reward_id) / 16)
+
 /* payment_no * 16 must fit into a bigint. */
 #define PAYMENT_NO_MAX	((INT64CONST(1) << 59) - 1)
 
