@@ -234,6 +234,7 @@ COMMENT ON COLUMN referral.refund_receipt.replayed IS 'True: it was recorded bef
 COMMENT ON COLUMN referral.refund_receipt.state IS 'applied, or waiting: its payment is not there yet, or waits for a review';
 COMMENT ON COLUMN referral.refund_receipt.reversed_micro IS 'Micro-units it took back from rewards, over all levels';
 COMMENT ON COLUMN referral.refund_receipt.written_off_micro IS 'Micro-units it should have taken back but the debt policy let go';
+
 CREATE TYPE referral.spend_row AS (
     spend_id     text,
     user_id      text,
