@@ -528,6 +528,7 @@ CREATE FUNCTION referral.payout_batch(batch_id text, min_micro bigint DEFAULT NU
 AS $$
 DECLARE
     candidates bigint[];
+    moment timestamptz;
     same boolean;
 BEGIN
     -- What is available is summed after the accounts were locked, which a
@@ -556,6 +557,7 @@ BEGIN
          WHERE a.program_id = payout_batch.program_id
          ORDER BY a.member_id
            FOR NO KEY UPDATE OF a;
+        moment := clock_timestamp();
         -- Members choose ids of payouts, too; the last part is one they cannot
         -- have taken beforehand.
         WITH requested AS (
@@ -566,7 +568,7 @@ BEGIN
                    format('%s-%s-%s', payout_batch.batch_id, due.number,
                           left(gen_random_uuid()::text, 8)),
                    due.number, due.member_id, due.amount_micro, d.network, d.address,
-                   payout_batch.batch_id, clock_timestamp()
+                   payout_batch.batch_id, moment
               FROM (SELECT nextval('referral.payout_no_seq') AS number, o.*
                       FROM (SELECT d.member_id, d.amount_micro
                               FROM referral.payouts_due(payout_batch.program_id,
