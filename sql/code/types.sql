@@ -8,10 +8,10 @@ CREATE TYPE referral.balance AS (
     available_micro numeric,
     lifetime_micro  numeric
 );
-COMMENT ON TYPE referral.balance IS 'What a member has earned: lifetime = pending + available, while nothing was spent or paid out';
-COMMENT ON COLUMN referral.balance.pending_micro IS 'Micro-units of the program''s currency whose hold is not over yet';
-COMMENT ON COLUMN referral.balance.available_micro IS 'Micro-units of the program''s currency that may be spent or paid out';
-COMMENT ON COLUMN referral.balance.lifetime_micro IS 'Micro-units of the program''s currency ever earned, net of reversals';
+COMMENT ON TYPE referral.balance IS 'What a member has: available = lifetime - pending - spent - paid out - reserved by open payouts';
+COMMENT ON COLUMN referral.balance.pending_micro IS 'Micro-units of the program''s currency whose hold is not over yet, net of reversals';
+COMMENT ON COLUMN referral.balance.available_micro IS 'Micro-units of the program''s currency that may be spent or paid out; below zero: owed by the next earnings';
+COMMENT ON COLUMN referral.balance.lifetime_micro IS 'Micro-units of the program''s currency ever earned, net of reversals, plus adjustments';
 
 CREATE TYPE referral.overview AS (
     primary_code    text,
@@ -30,7 +30,7 @@ COMMENT ON COLUMN referral.overview.tier IS 'Tier by which his next reward is co
 COMMENT ON COLUMN referral.overview.tier_label IS 'Name of the tier; NULL without tiers';
 COMMENT ON COLUMN referral.overview.rate_bps IS 'Basis points of level 1 at his tier outside campaigns; 0: no such rate';
 COMMENT ON COLUMN referral.overview.paid_invitees IS 'Members he referred who made a first earning payment';
-COMMENT ON COLUMN referral.overview.balance IS 'What he earned, in micro-units of the program''s currency';
+COMMENT ON COLUMN referral.overview.balance IS 'What he has, in micro-units of the program''s currency';
 COMMENT ON COLUMN referral.overview.inviter_display IS 'Display name of who referred him; NULL: nobody, or one without a name';
 
 CREATE TYPE referral.reward_row AS (
@@ -52,7 +52,7 @@ CREATE TYPE referral.reward_row AS (
 );
 COMMENT ON TYPE referral.reward_row IS 'One reward: what one payment earned a member on one level; what list_rewards() returns';
 COMMENT ON COLUMN referral.reward_row.id IS 'Rises with the order of processing';
-COMMENT ON COLUMN referral.reward_row.status IS 'pending: the hold is not over; available: it is';
+COMMENT ON COLUMN referral.reward_row.status IS 'reversed: refunds took all of it back; spent, paid_out: used up in full, the last part by a spend or by a payout; pending: the hold is not over; available: it is';
 COMMENT ON COLUMN referral.reward_row.level IS '0: his own payment; 1: a payment of somebody he referred; 2..10: further down';
 COMMENT ON COLUMN referral.reward_row.tier IS 'His tier when the payment was processed';
 COMMENT ON COLUMN referral.reward_row.rate_bps IS 'Basis points applied to the base';
@@ -124,6 +124,60 @@ COMMENT ON COLUMN referral.day_row.day IS 'Day of the payments'' occurred_at in 
 COMMENT ON COLUMN referral.day_row.earned_micro IS 'Micro-units earned, reversals not taken off';
 COMMENT ON COLUMN referral.day_row.reversed_micro IS 'Micro-units of these that refunds took back later';
 COMMENT ON COLUMN referral.day_row.payments IS 'Payments that earned him something';
+
+CREATE TYPE referral.payout_row AS (
+    id           text,
+    amount_micro bigint,
+    network      text,
+    address      text,
+    status       text,
+    reference    text,
+    note         text,
+    requested_at timestamptz,
+    completed_at timestamptz,
+    user_id      text,
+    batch_id     text
+);
+COMMENT ON TYPE referral.payout_row IS 'One payout; what list_payouts() and the functions that write payouts return';
+COMMENT ON COLUMN referral.payout_row.id IS 'As the caller named it';
+COMMENT ON COLUMN referral.payout_row.amount_micro IS 'Micro-units of the program''s currency';
+COMMENT ON COLUMN referral.payout_row.network IS 'Where to: the network, bank or scheme; NULL: as agreed elsewhere';
+COMMENT ON COLUMN referral.payout_row.address IS 'Where to: the address or account in the network; NULL: as agreed elsewhere';
+COMMENT ON COLUMN referral.payout_row.status IS 'requested, processing: the amount is reserved; sent: paid out; failed, cancelled: the reserve was given back';
+COMMENT ON COLUMN referral.payout_row.reference IS 'Of the transfer, once sent; NULL: none given';
+COMMENT ON COLUMN referral.payout_row.note IS 'Why it failed; NULL: it did not, or nobody said';
+COMMENT ON COLUMN referral.payout_row.requested_at IS 'When it was requested';
+COMMENT ON COLUMN referral.payout_row.completed_at IS 'When it was sent, failed or cancelled; NULL: it is open';
+COMMENT ON COLUMN referral.payout_row.user_id IS 'Who is paid: the application''s id of the member';
+COMMENT ON COLUMN referral.payout_row.batch_id IS 'The payout_batch() that requested it; NULL: the member or an operator did';
+
+CREATE TYPE referral.statement_row AS (
+    at                timestamptz,
+    currency          text,
+    pending_micro     numeric,
+    available_micro   numeric,
+    lifetime_micro    numeric,
+    earned_micro      numeric,
+    reversed_micro    numeric,
+    written_off_micro numeric,
+    adjusted_micro    numeric,
+    spent_micro       numeric,
+    paid_out_micro    numeric,
+    reserved_micro    numeric
+);
+COMMENT ON TYPE referral.statement_row IS 'A member''s books as recorded at an instant; what statement() returns';
+COMMENT ON COLUMN referral.statement_row.at IS 'The instant: what was recorded then or before is in it';
+COMMENT ON COLUMN referral.statement_row.currency IS 'Currency of the program, of which the amounts are millionths';
+COMMENT ON COLUMN referral.statement_row.pending_micro IS 'Micro-units whose hold was not over, net of reversals';
+COMMENT ON COLUMN referral.statement_row.available_micro IS 'lifetime - pending - spent - paid out - reserved, in micro-units';
+COMMENT ON COLUMN referral.statement_row.lifetime_micro IS 'earned - reversed + adjusted, in micro-units';
+COMMENT ON COLUMN referral.statement_row.earned_micro IS 'Micro-units of all rewards, reversals not taken off';
+COMMENT ON COLUMN referral.statement_row.reversed_micro IS 'Micro-units that refunds took back';
+COMMENT ON COLUMN referral.statement_row.written_off_micro IS 'Micro-units that refunds should have taken back but the debt policy let go';
+COMMENT ON COLUMN referral.statement_row.adjusted_micro IS 'Micro-units of all adjustments, either way';
+COMMENT ON COLUMN referral.statement_row.spent_micro IS 'Micro-units of spends that were not undone';
+COMMENT ON COLUMN referral.statement_row.paid_out_micro IS 'Micro-units of payouts that were sent';
+COMMENT ON COLUMN referral.statement_row.reserved_micro IS 'Micro-units of payouts that were open';
 
 CREATE TYPE referral.broken_invariant AS (
     program_id bigint,
@@ -262,21 +316,6 @@ COMMENT ON COLUMN referral.payout_destination_row.user_id IS 'The member';
 COMMENT ON COLUMN referral.payout_destination_row.network IS 'How it is sent: a bank, a chain; NULL: no destination';
 COMMENT ON COLUMN referral.payout_destination_row.address IS 'Where to on that network; NULL: no destination';
 COMMENT ON COLUMN referral.payout_destination_row.set_at IS 'Since when; NULL: no destination';
-
-CREATE TYPE referral.payout_row AS (
-    id           text,
-    amount_micro bigint,
-    network      text,
-    address      text,
-    status       text,
-    reference    text,
-    note         text,
-    requested_at timestamptz,
-    completed_at timestamptz,
-    user_id      text,
-    batch_id     text
-);
-COMMENT ON TYPE referral.payout_row IS 'One payout; what request_payout() and list_payouts() return';
 
 CREATE TYPE referral.adjustment_row AS (
     adjustment_id text,
