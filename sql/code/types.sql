@@ -332,3 +332,33 @@ COMMENT ON COLUMN referral.adjustment_row.amount_micro IS 'Micro-units of the pr
 COMMENT ON COLUMN referral.adjustment_row.note IS 'Why';
 COMMENT ON COLUMN referral.adjustment_row.actor IS 'Who did it';
 COMMENT ON COLUMN referral.adjustment_row.created_at IS 'When it was recorded';
+
+CREATE TYPE referral.grant_row AS (
+    grant_key    text,
+    user_id      text,
+    reward_id    bigint,
+    amount_micro bigint,
+    currency     text,
+    payment_id   text,
+    attempts     integer,
+    status       text
+);
+COMMENT ON TYPE referral.grant_row IS 'One reward on its way to an outside billing system; what claim_grants(), confirm_grant() and fail_grant() return';
+COMMENT ON COLUMN referral.grant_row.grant_key IS 'Names the grant to both systems, however often it is claimed';
+COMMENT ON COLUMN referral.grant_row.user_id IS 'Whose reward it is';
+COMMENT ON COLUMN referral.grant_row.reward_id IS 'The reward, as list_rewards() shows it';
+COMMENT ON COLUMN referral.grant_row.amount_micro IS 'Micro-units of the reward, less what refunds took back so far';
+COMMENT ON COLUMN referral.grant_row.currency IS 'Currency of the program, of which the amount is millionths';
+COMMENT ON COLUMN referral.grant_row.payment_id IS 'The payment that earned it';
+COMMENT ON COLUMN referral.grant_row.attempts IS 'How often it was claimed';
+COMMENT ON COLUMN referral.grant_row.status IS 'open: to be claimed; claimed; failed: until recover_grants() opens it again; confirmed; void: wholly refunded before it was granted';
+
+CREATE TYPE referral.recovery AS (
+    attempted bigint,
+    recovered bigint,
+    errors    bigint
+);
+COMMENT ON TYPE referral.recovery IS 'What recover_grants() did';
+COMMENT ON COLUMN referral.recovery.attempted IS 'Grants that had failed, or whose worker was lost';
+COMMENT ON COLUMN referral.recovery.recovered IS 'Of these, those that are open again';
+COMMENT ON COLUMN referral.recovery.errors IS 'Of these, those that are void: wholly refunded meanwhile';

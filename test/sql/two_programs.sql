@@ -36,6 +36,14 @@ BEGIN
                             unit_micro => 10000 * factor, occurred_at => 'at', program_id => program);
     EXECUTE format($f$INSERT INTO beside.shop%s VALUES ('s1', 'bob', 7, '2024-02-03')$f$, program);
     PERFORM referral.detach(format('beside.shop%s', program)::regclass, program);
+    EXECUTE format('CREATE TABLE beside.given%s (id text, sale text, cents integer)', program);
+    PERFORM referral.attach_refunds(format('beside.given%s', program)::regclass, 'sale', 'cents', 'id',
+                                    unit_micro => 10000 * factor, program_id => program);
+    EXECUTE format($f$INSERT INTO beside.given%s VALUES ('g1', 's1', 2)$f$, program);
+    PERFORM referral.detach(format('beside.given%s', program)::regclass, program);
+    PERFORM referral.confirm_grant(g.grant_key, program) FROM referral.claim_grants(2, program) g;
+    PERFORM referral.fail_grant(g.grant_key, 'no' || mark, program) FROM referral.claim_grants(3, program) g;
+    PERFORM referral.recover_grants(1, program);
     PERFORM referral.record_refund('r1', 'p1', 300000 * factor, 'refund' || mark, '2024-02-04', program);
     PERFORM referral.adjust('top', 'j1', 1000 * factor, 'adjust' || mark, 'ops' || mark, program);
     PERFORM referral.spend('top', 2000 * factor, 's1', 'spend' || mark, program);
@@ -133,7 +141,7 @@ BEGIN
 END
 $$;
 
-INSERT INTO referral.program (program_id, name, hold_days, max_level) VALUES (80, 'eighty', 0, 3), (81, 'eighty-one', 0, 3);
+INSERT INTO referral.program (program_id, name, hold_days, max_level, uses_grants) VALUES (80, 'eighty', 0, 3, true), (81, 'eighty-one', 0, 3, true);
 INSERT INTO referral.tier (program_id, tier, label, min_paid_invitees)
 SELECT p, t, 'tier-' || p, 2 * (t - 1) FROM generate_series(80, 81) p, generate_series(1, 2) t;
 INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at, code_cap)
