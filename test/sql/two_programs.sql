@@ -50,6 +50,18 @@ BEGIN
     PERFORM referral.confirm_grant(g.grant_key, program) FROM referral.claim_grants(2, program) g;
     PERFORM referral.fail_grant(g.grant_key, 'no' || mark, program) FROM referral.claim_grants(3, program) g;
     PERFORM referral.recover_grants(1, program);
+    PERFORM referral.record_refund('r1', 'p1', 300000 * factor, 'refund' || mark, '2024-02-04', program);
+    PERFORM referral.adjust('top', 'j1', 1000 * factor, 'adjust' || mark, 'ops' || mark, program);
+    PERFORM referral.spend('top', 2000 * factor, 's1', 'spend' || mark, program);
+    PERFORM referral.spend('top', 1000 * factor, 's2', 'spend' || mark, program);
+    PERFORM referral.unspend('s2', program);
+    PERFORM referral.set_payout_destination('top', 'net' || mark, 'address' || mark, program);
+    PERFORM referral.request_payout('top', w, 100 * factor, program_id => program) FROM unnest('{w1,w2,w3,w4,w5}'::text[]) w;
+    PERFORM referral.payout_processing('w1', program);
+    PERFORM referral.payout_sent('w2', 'reference' || mark, program);
+    PERFORM referral.payout_failed('w3', 'reason' || mark, program);
+    PERFORM referral.payout_cancel('w4', program);
+    PERFORM referral.payout_batch('b1', 100 * factor, program);
 END
 $$;
 
@@ -92,6 +104,9 @@ INSERT INTO reading VALUES
     ('referral.explain_level(%p, %m, 1, 0, 5, 5, NULL, clock_timestamp())'),
     ('referral.explain_levels(%p, ''p1'', ''{"max_level": 3}'', NULL, clock_timestamp())'),
     ('referral.refused_payment(%p, ''p6'', ''{}'')'),
+    ('referral.get_spend(%p, ''s1'')'),
+    ('referral.get_payout(%p, ''w2'')'),
+    ('referral.payouts_due(%p, 1)'),
     ('referral.verify(%p)'),
     ('referral.verify_intake(%p)'),
     ('referral.verify_rewards(%p)'),
@@ -178,6 +193,13 @@ SELECT referral.remove_custom_slug('top', 80);
 SELECT * FROM referral.set_tier('top', 1, NULL, 'ops', 80);
 SELECT * FROM referral.set_tier('dan', NULL, NULL, 'ops', 80);
 SELECT rewards FROM referral.record_payment('p9', 'far', 500000, NULL, 'purchase', '2024-02-05', 80);
+SELECT state FROM referral.record_refund('r2', 'p1', 100000, NULL, '2024-02-06', 80);
+SELECT unspent_at IS NOT NULL AS undone FROM referral.unspend('s1', 80);
+SELECT amount_micro FROM referral.adjust('top', 'j2', -7, 'less', 'ops', 80);
+SELECT status FROM referral.payout_sent('w1', 'later', 80);
+SELECT status FROM referral.payout_cancel('w5', 80);
+SELECT address FROM referral.set_payout_destination('top', NULL, NULL, 80);
+SELECT count(*) AS due FROM referral.payout_batch('b2', NULL, 80);
 UPDATE referral.rate SET rate_bps = 9 WHERE program_id = 80;
 DELETE FROM referral.tier WHERE program_id = 80 AND tier = 2;
 SELECT call, user_id, said.answer, s.answer AS later FROM said JOIN pg_temp.says(81) s USING (call, user_id)
