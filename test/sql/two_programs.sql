@@ -110,12 +110,21 @@ INSERT INTO reading VALUES
     ('referral.verify(%p)'),
     ('referral.verify_intake(%p)'),
     ('referral.verify_rewards(%p)'),
-    ('referral.verify_earnings(%p)'),
-    ('referral.verify_paid(%p)'),
     ('referral.verify_tree(%p)'),
-    ('referral.verify_levels(%p)'),
     ('referral.verify_attributions(%p)'),
-    ('referral.verify_caps(%p)');
+    ('referral.verify_refunds(%p)'),
+    ('referral.verify_settlements(%p)'),
+    ('referral.verify_grants(%p)'),
+    ('referral.verify_counters(%p)'),
+    ('referral.late_refunds(%p)'),
+    ('referral.recount_earnings(%p)'),
+    ('referral.recount_paid(%p)'),
+    ('referral.recount_levels(%p)'),
+    ('referral.recount_invitees(%p)'),
+    ('referral.recount_caps(%p)'),
+    ('referral.recount_accounts(%p)'),
+    ('referral.recount_closed(%p)'),
+    ('referral.program_ids(%p)');
 
 CREATE FUNCTION pg_temp.says(program bigint) RETURNS TABLE (call text, user_id text, answer jsonb)
 LANGUAGE plpgsql AS $$
