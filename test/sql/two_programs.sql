@@ -27,6 +27,12 @@ BEGIN
     PERFORM referral.set_custom_slug('top', 'same', program);
     PERFORM referral.record_payment('p' || n, u, 1000000 * factor, NULL, 'purchase', '2024-02-01 12:00+0', program)
     FROM (VALUES (1, 'ann'), (2, 'bob'), (3, 'dan'), (4, 'eve'), (5, 'ann'), (6, 'nobody')) v(n, u);
+    PERFORM referral.record_refund('early', 'p7', 1000 * factor, NULL, '2024-02-01 12:00+0', program);
+    PERFORM referral.record_payment('p7', 'bob', 1000000 * factor, NULL, 'purchase', '2024-02-01 12:00+0', program);
+    PERFORM referral.record_refund('f' || n, 'p' || n, 100000 * factor, 'why' || mark, '2024-02-02', program)
+    FROM generate_series(1, 5) n;
+    PERFORM referral.apply_waiting(program, '{p7}');
+    PERFORM referral.take_in_refunds(program, '{early}');
     PERFORM referral.suspend('bob', 'why' || mark, 'ops' || mark, program);
     PERFORM referral.reinstate('bob', 'why not' || mark, 'ops' || mark, program);
     PERFORM referral.suspend('far', 'why' || mark, 'ops' || mark, program);
