@@ -104,6 +104,8 @@ INSERT INTO reading VALUES
     ('referral.explain_level(%p, %m, 1, 0, 5, 5, NULL, clock_timestamp())'),
     ('referral.explain_levels(%p, ''p1'', ''{"max_level": 3}'', NULL, clock_timestamp())'),
     ('referral.refused_payment(%p, ''p6'', ''{}'')'),
+    ('referral.statement(%u, ''2100-01-01'', %p)'),
+    ('referral.list_payouts(%u, program_id => %p)'),
     ('referral.get_spend(%p, ''s1'')'),
     ('referral.get_payout(%p, ''w2'')'),
     ('referral.payouts_due(%p, 1)'),
