@@ -288,3 +288,77 @@ COMMENT ON COLUMN referral.refund_receipt.replayed IS 'True: it was recorded bef
 COMMENT ON COLUMN referral.refund_receipt.state IS 'applied, or waiting: its payment is not there yet, or waits for a review';
 COMMENT ON COLUMN referral.refund_receipt.reversed_micro IS 'Micro-units it took back from rewards, over all levels';
 COMMENT ON COLUMN referral.refund_receipt.written_off_micro IS 'Micro-units it should have taken back but the debt policy let go';
+
+CREATE TYPE referral.spend_row AS (
+    spend_id     text,
+    user_id      text,
+    amount_micro bigint,
+    note         text,
+    spent_at     timestamptz,
+    unspent_at   timestamptz
+);
+COMMENT ON TYPE referral.spend_row IS 'One spend of a balance; what spend() and unspend() return';
+COMMENT ON COLUMN referral.spend_row.spend_id IS 'The spend, as the application named it';
+COMMENT ON COLUMN referral.spend_row.user_id IS 'Whose balance it was';
+COMMENT ON COLUMN referral.spend_row.amount_micro IS 'Micro-units of the program''s currency';
+COMMENT ON COLUMN referral.spend_row.note IS 'What for; NULL: not said';
+COMMENT ON COLUMN referral.spend_row.spent_at IS 'When it was recorded';
+COMMENT ON COLUMN referral.spend_row.unspent_at IS 'When it was undone; NULL: it stands';
+
+CREATE TYPE referral.payout_destination_row AS (
+    user_id text,
+    network text,
+    address text,
+    set_at  timestamptz
+);
+COMMENT ON TYPE referral.payout_destination_row IS 'Where a member wants his payouts sent; what set_payout_destination() returns';
+COMMENT ON COLUMN referral.payout_destination_row.user_id IS 'The member';
+COMMENT ON COLUMN referral.payout_destination_row.network IS 'How it is sent: a bank, a chain; NULL: no destination';
+COMMENT ON COLUMN referral.payout_destination_row.address IS 'Where to on that network; NULL: no destination';
+COMMENT ON COLUMN referral.payout_destination_row.set_at IS 'Since when; NULL: no destination';
+
+CREATE TYPE referral.adjustment_row AS (
+    adjustment_id text,
+    user_id       text,
+    amount_micro  bigint,
+    note          text,
+    actor         text,
+    created_at    timestamptz
+);
+COMMENT ON TYPE referral.adjustment_row IS 'One correction of a balance; what adjust() returns';
+COMMENT ON COLUMN referral.adjustment_row.adjustment_id IS 'The correction, as the operator named it';
+COMMENT ON COLUMN referral.adjustment_row.user_id IS 'Whose balance was corrected';
+COMMENT ON COLUMN referral.adjustment_row.amount_micro IS 'Micro-units of the program''s currency; negative: taken off';
+COMMENT ON COLUMN referral.adjustment_row.note IS 'Why';
+COMMENT ON COLUMN referral.adjustment_row.actor IS 'Who did it';
+COMMENT ON COLUMN referral.adjustment_row.created_at IS 'When it was recorded';
+
+CREATE TYPE referral.grant_row AS (
+    grant_key    text,
+    user_id      text,
+    reward_id    bigint,
+    amount_micro bigint,
+    currency     text,
+    payment_id   text,
+    attempts     integer,
+    status       text
+);
+COMMENT ON TYPE referral.grant_row IS 'One reward on its way to an outside billing system; what claim_grants(), confirm_grant() and fail_grant() return';
+COMMENT ON COLUMN referral.grant_row.grant_key IS 'Names the grant to both systems, however often it is claimed';
+COMMENT ON COLUMN referral.grant_row.user_id IS 'Whose reward it is';
+COMMENT ON COLUMN referral.grant_row.reward_id IS 'The reward, as list_rewards() shows it';
+COMMENT ON COLUMN referral.grant_row.amount_micro IS 'Micro-units of the reward, less what refunds took back so far';
+COMMENT ON COLUMN referral.grant_row.currency IS 'Currency of the program, of which the amount is millionths';
+COMMENT ON COLUMN referral.grant_row.payment_id IS 'The payment that earned it';
+COMMENT ON COLUMN referral.grant_row.attempts IS 'How often it was claimed';
+COMMENT ON COLUMN referral.grant_row.status IS 'open: to be claimed; claimed; failed: until recover_grants() opens it again; confirmed; void: wholly refunded before it was granted';
+
+CREATE TYPE referral.recovery AS (
+    attempted bigint,
+    recovered bigint,
+    errors    bigint
+);
+COMMENT ON TYPE referral.recovery IS 'What recover_grants() did';
+COMMENT ON COLUMN referral.recovery.attempted IS 'Grants that had failed, or whose worker was lost';
+COMMENT ON COLUMN referral.recovery.recovered IS 'Of these, those that are open again';
+COMMENT ON COLUMN referral.recovery.errors IS 'Of these, those that are void: wholly refunded meanwhile';
