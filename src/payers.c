@@ -10,8 +10,8 @@
  */
 #include "payers.h"
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
+#include "text_key.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -30,44 +30,22 @@ enum
 	ATTRIBUTION_DECISION = 10
 };
 
-typedef struct PayerKey
-{
-	int64		program_id;
-	const char *user_id;
-	int			length;
-} PayerKey;
-
 typedef struct PayerEntry
 {
-	PayerKey	key;
+	TextKey		key;
 	uint32		hash;
 	char		status;
 	Payer	   *payer;
 } PayerEntry;
 
-static inline uint32
-hash_user(const PayerKey *key)
-{
-	return hash_combine(hash_bytes((const unsigned char *) key->user_id,
-								   key->length),
-						(uint32) key->program_id);
-}
-
-static inline bool
-equal_users(const PayerKey *a, const PayerKey *b)
-{
-	return a->program_id == b->program_id && a->length == b->length &&
-		memcmp(a->user_id, b->user_id, a->length) == 0;
-}
-
 #define SH_PREFIX seen
 #define SH_ELEMENT_TYPE PayerEntry
-#define SH_KEY_TYPE PayerKey
+#define SH_KEY_TYPE TextKey
 #define SH_KEY key
 #define SH_STORE_HASH
 #define SH_GET_HASH(tb, a) (a)->hash
-#define SH_HASH_KEY(tb, k) hash_user(&(k))
-#define SH_EQUAL(tb, a, b) equal_users(&(a), &(b))
+#define SH_HASH_KEY(tb, k) hash_text_key(&(k))
+#define SH_EQUAL(tb, a, b) equal_text_keys(&(a), &(b))
 #define SH_SCOPE static inline
 #define SH_DECLARE
 #define SH_DEFINE
@@ -164,8 +142,7 @@ payer_find(Payers *payers, const Program *program, Datum user_id)
 {
 	Books	   *books = payers->books;
 	text	   *user = DatumGetTextPP(user_id);
-	PayerKey	key = {program->program_id, VARDATA_ANY(user),
-	VARSIZE_ANY_EXHDR(user)};
+	TextKey		key = text_key(program->program_id, user);
 	PayerEntry *entry = seen_lookup(payers->seen, key);
 	Table	   *table = books_table(books, TABLE_ATTRIBUTION);
 	Datum		datum[2] = {Int64GetDatum(program->program_id),
@@ -179,8 +156,8 @@ payer_find(Payers *payers, const Program *program, Datum user_id)
 
 	payer = MemoryContextAllocZero(books->context, sizeof(Payer) + key.length);
 	copy = (char *) (payer + 1);
-	memcpy(copy, key.user_id, key.length);
-	key.user_id = copy;
+	memcpy(copy, key.text, key.length);
+	key.text = copy;
 	payer->program = program;
 	payer->user_id = copy;
 	payer->user_id_length = key.length;

@@ -14,21 +14,18 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_trigger.h"
-#include "commands/trigger.h"
 #include "counters.h"
-#include "fmgr.h"
 #include "intake.h"
 #include "members.h"
 #include "money.h"
 #include "payments.h"
 #include "qualification.h"
+#include "refund_in.h"
 #include "rewards.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 typedef struct Run
 {
@@ -380,49 +377,6 @@ take_payments(Run *run, PaymentSource *source)
 		take_payment(run, &payment);
 }
 
-static TriggerData *
-check_trigger(FunctionCallInfo fcinfo, const char *name, bool after)
-{
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by trigger manager", name)));
-	if (!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
-		!TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ||
-		(after && (!TRIGGER_FIRED_AFTER(trigger->tg_event) || !trigger->tg_newtable)) ||
-		RelationGetRelid(trigger->tg_relation) !=
-		table_oid(RelationGetNamespace(trigger->tg_relation), TABLE_PAYMENT))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not fired as the trigger that install() makes",
-						name)));
-	return trigger;
-}
-
-/*
- * Will payment_after() fire for this statement?  It can be disabled alone.
- */
-static bool
-after_trigger_fires(Relation payment)
-{
-	const char	off = SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA
-		? TRIGGER_FIRES_ON_ORIGIN : TRIGGER_FIRES_ON_REPLICA;
-
-	for (int i = 0; i < payment->trigdesc->numtriggers; i++)
-	{
-		const Trigger *trigger = &payment->trigdesc->triggers[i];
-
-		if (TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_STATEMENT,
-								 TRIGGER_TYPE_AFTER, TRIGGER_TYPE_INSERT) &&
-			trigger->tgenabled != TRIGGER_DISABLED && trigger->tgenabled != off &&
-			strcmp(get_func_name(trigger->tgfoid), "payment_after") == 0)
-			return true;
-	}
-	return false;
-}
-
 PG_FUNCTION_INFO_V1(referral_payment_before);
 
 /*
@@ -431,10 +385,9 @@ PG_FUNCTION_INFO_V1(referral_payment_before);
 Datum
 referral_payment_before(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = check_trigger(fcinfo, "payment_before", false);
+	TriggerData *trigger = intake_trigger(fcinfo, TABLE_PAYMENT, false);
 
-	if (after_trigger_fires(trigger->tg_relation))
-		intake_raise();
+	intake_begin(INTAKE_PAYMENTS, trigger->tg_relation, "payment_after");
 	return PointerGetDatum(NULL);
 }
 
@@ -446,12 +399,12 @@ PG_FUNCTION_INFO_V1(referral_payment_after);
 Datum
 referral_payment_after(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = check_trigger(fcinfo, "payment_after", true);
+	TriggerData *trigger = intake_trigger(fcinfo, TABLE_PAYMENT, true);
 	int64		npayments = tuplestore_tuple_count(trigger->tg_newtable);
 	PaymentSource source = {.rows = trigger->tg_newtable};
 	Run		   *run;
 
-	intake_lower();
+	intake_lower(INTAKE_PAYMENTS);
 	if (npayments == 0)
 		return PointerGetDatum(NULL);
 
@@ -460,6 +413,7 @@ referral_payment_after(PG_FUNCTION_ARGS)
 	run = run_begin(RelationGetNamespace(trigger->tg_relation), &source, npayments);
 	take_payments(run, &source);
 	run_end(run);
+	refunds_follow_payments(RelationGetNamespace(trigger->tg_relation), &source);
 	ExecDropSingleTupleTableSlot(source.slot);
 	return PointerGetDatum(NULL);
 }
@@ -482,5 +436,6 @@ referral_take_in(PG_FUNCTION_ARGS)
 	payments_claim(&source);
 	take_payments(run, &source);
 	run_end(run);
+	refunds_follow_payments(namespace, &source);
 	PG_RETURN_INT64(source.nids);
 }

@@ -10,7 +10,7 @@
 
 #include "catalog/namespace.h"
 #include "commands/sequence.h"
-#include "mb/pg_wchar.h"
+#include "intake.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -74,45 +74,17 @@ static const Program *
 program_of(PaymentSource *source, int64 program_id)
 {
 	if (!source->last_program || source->last_program->program_id != program_id)
-	{
-		source->last_program = program_find(source->books, program_id);
-		if (!source->last_program)
-			ereport(ERROR,
-					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-					 errmsg("program of the payment does not exist"),
-					 errdetail("There is no program %lld.", (long long) program_id),
-					 errhint("Insert it into referral.program first.")));
-	}
+		source->last_program = intake_program(source->books, program_id);
 	return source->last_program;
-}
-
-/*
- * CONTRACT section 1, table payment.  Not a CHECK: PostgreSQL parses those anew
- * in every statement, which cost more than the insert (docs/performance.md).
- */
-static void
-check_length(const TupleTableSlot *slot, int column, int at_most)
-{
-	text	   *value = DatumGetTextPP(slot->tts_values[column - 1]);
-	int			bytes = VARSIZE_ANY_EXHDR(value);
-
-	if (bytes == 0 ||
-		(bytes > at_most && pg_mbstrlen_with_len(VARDATA_ANY(value), bytes) > at_most))
-		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("text of the payment is empty or too long"),
-				 errdetail("Column \"%s\" must have 1 to %d characters.",
-						   NameStr(TupleDescAttr(slot->tts_tupleDescriptor, column - 1)->attname),
-						   at_most)));
 }
 
 /* CONTRACT section 3.2 and section 1, table payment. */
 static void
 check_payment(const Payment *payment, const TupleTableSlot *slot)
 {
-	check_length(slot, PAYMENT_PAYMENT_ID, 200);
-	check_length(slot, PAYMENT_USER_ID, 200);
-	check_length(slot, PAYMENT_KIND, 100);
+	intake_check_text(slot, PAYMENT_PAYMENT_ID, 200);
+	intake_check_text(slot, PAYMENT_USER_ID, 200);
+	intake_check_text(slot, PAYMENT_KIND, 100);
 	if (payment->payment_no < 1 || payment->payment_no > PAYMENT_NO_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
@@ -130,15 +102,7 @@ check_payment(const Payment *payment, const TupleTableSlot *slot)
 						   (long long) payment->amount_micro,
 						   (long long) payment->base_micro),
 				 errhint("Money that is given back is a refund.")));
-	if (TIMESTAMP_NOT_FINITE(payment->occurred_at) ||
-		payment->occurred_at > GetCurrentStatementStartTimestamp() + USECS_PER_DAY)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("occurred_at of the payment is out of range"),
-				 errdetail("Payment \"%s\" occurred at %s.",
-						   TextDatumGetCString(payment->payment_id),
-						   timestamptz_to_str(payment->occurred_at)),
-				 errhint("It must be finite and at most a day ahead.")));
+	intake_check_instant(payment->occurred_at, payment->payment_id);
 }
 
 /*
@@ -174,6 +138,23 @@ payments_next(PaymentSource *source, Payment *payment)
 										 payment->program->zone,
 										 payment->program->hold_days,
 										 source->books->now);
+	return true;
+}
+
+/*
+ * Read the next row, too, but for its name only, which stays until the next one
+ * is read.
+ */
+bool
+payments_next_name(PaymentSource *source, PaymentName *payment)
+{
+	TupleTableSlot *slot = next_row(source);
+
+	if (!slot)
+		return false;
+	slot_getsomeattrs(slot, PAYMENT_PAYMENT_ID);
+	payment->program_id = DatumGetInt64(slot->tts_values[PAYMENT_PROGRAM_ID - 1]);
+	payment->payment_id = slot->tts_values[PAYMENT_PAYMENT_ID - 1];
 	return true;
 }
 

@@ -24,6 +24,13 @@ typedef struct Payment
 	Moment		moment;
 } Payment;
 
+/* A payment by the name that the application gave it. */
+typedef struct PaymentName
+{
+	int64		program_id;
+	Datum		payment_id;		/* text */
+} PaymentName;
+
 /*
  * Where the rows come from: a statement's transition table, read through slot,
  * or the table itself, by ids.
@@ -43,6 +50,7 @@ typedef struct PaymentSource
 
 extern void payments_rewind(PaymentSource *source);
 extern bool payments_next(PaymentSource *source, Payment *payment);
+extern bool payments_next_name(PaymentSource *source, PaymentName *payment);
 extern void payments_claim(PaymentSource *source);
 
 #endif							/* REFERRAL_PAYMENTS_H */

@@ -119,6 +119,19 @@ table_oid(Oid namespace, TableId id)
 }
 
 /*
+ * Has the table no page?  Much cheaper than to look for a row.
+ */
+bool
+table_is_empty(Oid namespace, TableId id)
+{
+	Relation	rel = table_open(table_oid(namespace, id), AccessShareLock);
+	bool		is_empty = RelationGetNumberOfBlocks(rel) == 0;
+
+	table_close(rel, AccessShareLock);
+	return is_empty;
+}
+
+/*
  * Begin a run over the tables in `namespace`.  The caller ends it with
  * books_close().  What the transaction wrote so far is visible to it.
  */
@@ -155,6 +168,11 @@ books_refresh(Books *books)
 				index_endscan(table->scan[n]);
 			table->scan[n] = NULL;
 		}
+		if (table && table->range)
+		{
+			index_endscan(table->range);
+			table->range = NULL;
+		}
 	}
 	if (books->snapshot)
 		UnregisterSnapshot(books->snapshot);
@@ -171,6 +189,8 @@ close_table(Table *table)
 		if (table->scan[n])
 			index_endscan(table->scan[n]);
 	}
+	if (table->range)
+		index_endscan(table->range);
 	ExecDropSingleTupleTableSlot(table->row);
 	if (table->next)
 		ExecDropSingleTupleTableSlot(table->next);
@@ -324,9 +344,8 @@ begin_find(Books *books, Table *table, int nkeys, const Datum *key)
 
 /* The next row of the scan in that direction, into table->row. */
 static bool
-scan_next(Table *table, int nkeys, ScanDirection direction)
+scan_next(Table *table, IndexScanDesc scan, ScanDirection direction)
 {
-	IndexScanDesc scan = table->scan[nkeys];
 	ItemPointer tid;
 
 	while ((tid = index_getnext_tid(scan, direction)) != NULL)
@@ -345,7 +364,7 @@ bool
 table_find(Books *books, Table *table, int nkeys, const Datum *key)
 {
 	begin_find(books, table, nkeys, key);
-	return scan_next(table, nkeys, ForwardScanDirection);
+	return scan_next(table, table->scan[nkeys], ForwardScanDirection);
 }
 
 /*
@@ -354,7 +373,7 @@ table_find(Books *books, Table *table, int nkeys, const Datum *key)
 bool
 table_find_next(Table *table, int nkeys)
 {
-	return scan_next(table, nkeys, ForwardScanDirection);
+	return scan_next(table, table->scan[nkeys], ForwardScanDirection);
 }
 
 /*
@@ -364,7 +383,60 @@ bool
 table_find_last(Books *books, Table *table, int nkeys, const Datum *key)
 {
 	begin_find(books, table, nkeys, key);
-	return scan_next(table, nkeys, BackwardScanDirection);
+	return scan_next(table, table->scan[nkeys], BackwardScanDirection);
+}
+
+/*
+ * Find the first row whose key begins with key[0 .. nkeys-1] and goes on with a
+ * bigint from `from` to `to`; table_find_range_next() finds the others, in the
+ * order of the key.
+ */
+bool
+table_find_range(Books *books, Table *table, int nkeys, const Datum *key,
+				 int64 from, int64 to)
+{
+	ScanKeyData scankey[TABLE_MAX_KEYS + 1];
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		scankey[i] = table->scankey[i];
+		scankey[i].sk_argument = key[i];
+	}
+	ScanKeyInit(&scankey[nkeys], nkeys + 1, BTGreaterEqualStrategyNumber,
+				F_INT8GE, Int64GetDatum(from));
+	ScanKeyInit(&scankey[nkeys + 1], nkeys + 1, BTLessEqualStrategyNumber,
+				F_INT8LE, Int64GetDatum(to));
+	if (!table->range || table->range_keys != nkeys)
+	{
+		MemoryContext old = MemoryContextSwitchTo(books->context);
+
+		if (table->range)
+			index_endscan(table->range);
+		table->range = index_beginscan(table->rel, table->key, books->snapshot,
+									   nkeys + 2, 0);
+		table->range_keys = nkeys;
+		MemoryContextSwitchTo(old);
+	}
+	index_rescan(table->range, scankey, nkeys + 2, NULL, 0);
+	return table_find_range_next(table);
+}
+
+bool
+table_find_range_next(Table *table)
+{
+	return scan_next(table, table->range, ForwardScanDirection);
+}
+
+/*
+ * Was the row in table->row written by this transaction?
+ */
+bool
+table_row_is_ours(Table *table)
+{
+	HeapTupleHeader header =
+	((BufferHeapTupleTableSlot *) table->row)->base.tuple->t_data;
+
+	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(header));
 }
 
 /*
@@ -482,7 +554,7 @@ table_lock(Books *books, Table *table)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("row of the books vanished"),
-				 errdetail("A row of table \"%s\" was deleted while a payment needed it.",
+				 errdetail("A row of table \"%s\" was deleted while it was needed.",
 						   RelationGetRelationName(table->rel))));
 }
 
@@ -578,6 +650,70 @@ table_insert_many(Books *books, Table *table, TupleTableSlot **slots,
 	table_multi_insert(table->rel, slots, nslots, books->command, 0, bulk);
 	for (int i = 0; i < nslots; i++)
 		index_slot(books, table, slots[i], false);
+}
+
+/*
+ * Begin to gather rows for a table; owned by the run.
+ */
+RowBatch *
+batch_begin(Books *books, TableId id)
+{
+	RowBatch   *batch = MemoryContextAllocZero(books->context, sizeof(RowBatch));
+
+	batch->books = books;
+	batch->id = id;
+	batch->context = AllocSetContextCreate(books->context, "referral rows",
+										   ALLOCSET_DEFAULT_SIZES);
+	return batch;
+}
+
+static void
+write_batch(RowBatch *batch)
+{
+	if (batch->nslots == 0)
+		return;
+	table_insert_many(batch->books, books_table(batch->books, batch->id),
+					  batch->slots, batch->nslots, NULL);
+	for (int i = 0; i < batch->nslots; i++)
+		ExecClearTuple(batch->slots[i]);
+	batch->nslots = 0;
+	MemoryContextReset(batch->context);
+}
+
+/*
+ * The next row, to be filled by the caller: every column is NULL.  What it
+ * refers to lives in batch->context, or longer.
+ */
+TupleTableSlot *
+batch_row(RowBatch *batch)
+{
+	TupleTableSlot *slot;
+
+	if (batch->nslots == ROW_BATCH)
+		write_batch(batch);
+	if (batch->nslots == batch->slots_made)
+	{
+		MemoryContext old = MemoryContextSwitchTo(batch->books->context);
+
+		batch->slots[batch->slots_made++] =
+			table_slot_create(books_table(batch->books, batch->id)->rel, NULL);
+		MemoryContextSwitchTo(old);
+	}
+	slot = ExecClearTuple(batch->slots[batch->nslots++]);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
+	return ExecStoreVirtualTuple(slot);
+}
+
+/*
+ * Write what is left.
+ */
+void
+batch_end(RowBatch *batch)
+{
+	write_batch(batch);
+	for (int i = 0; i < batch->slots_made; i++)
+		ExecDropSingleTupleTableSlot(batch->slots[i]);
+	batch->slots_made = 0;
 }
 
 /*

@@ -57,6 +57,8 @@ typedef struct Table
 	int			nkeys;			/* its columns */
 	ScanKeyData scankey[TABLE_MAX_KEYS];	/* "column = argument" */
 	IndexScanDesc scan[TABLE_MAX_KEYS + 1]; /* by number of leading keys */
+	IndexScanDesc range;		/* of table_find_range() */
+	int			range_keys;		/* its leading keys */
 	TupleTableSlot *row;		/* the row found last */
 	ItemPointerData root;		/* what an index entry for it points to */
 	uint32		hash;			/* of the key that table_find_any() got last */
@@ -81,8 +83,24 @@ typedef struct Books
 	Table	   *table[TABLE_COUNT];
 } Books;
 
+/*
+ * Rows of one table on their way in, written many at a time.
+ */
+#define ROW_BATCH	500
+
+typedef struct RowBatch
+{
+	Books	   *books;
+	TableId		id;
+	MemoryContext context;		/* of what the rows refer to */
+	TupleTableSlot *slots[ROW_BATCH];
+	int			nslots;
+	int			slots_made;
+} RowBatch;
+
 extern void tables_init(void);
 extern Oid	table_oid(Oid namespace, TableId id);
+extern bool table_is_empty(Oid namespace, TableId id);
 
 extern Books *books_open(Oid namespace);
 extern void books_refresh(Books *books);
@@ -93,6 +111,10 @@ extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
 extern bool table_find_next(Table *table, int nkeys);
 extern bool table_find_last(Books *books, Table *table, int nkeys,
 							const Datum *key);
+extern bool table_find_range(Books *books, Table *table, int nkeys,
+							 const Datum *key, int64 from, int64 to);
+extern bool table_find_range_next(Table *table);
+extern bool table_row_is_ours(Table *table);
 extern bool table_find_any(Books *books, Table *table, int nkeys,
 						   const Datum *key);
 extern RememberedRow *table_remember(Table *table);
@@ -105,6 +127,9 @@ extern void table_insert(Books *books, Table *table);
 extern void table_insert_many(Books *books, Table *table,
 							  TupleTableSlot **slots, int nslots,
 							  BulkInsertState bulk);
+extern RowBatch *batch_begin(Books *books, TableId id);
+extern TupleTableSlot *batch_row(RowBatch *batch);
+extern void batch_end(RowBatch *batch);
 extern void table_begin_update(Books *books, Table *table);
 extern bool table_update(Books *books, Table *table, bool wait);
 extern void table_delete(Books *books, Table *table);
@@ -142,10 +167,16 @@ row_is_null(Table *table, AttrNumber attnum)
 }
 
 static inline void
+slot_set(TupleTableSlot *slot, AttrNumber attnum, Datum value)
+{
+	slot->tts_values[attnum - 1] = value;
+	slot->tts_isnull[attnum - 1] = false;
+}
+
+static inline void
 next_set(Table *table, AttrNumber attnum, Datum value)
 {
-	table->next->tts_values[attnum - 1] = value;
-	table->next->tts_isnull[attnum - 1] = false;
+	slot_set(table->next, attnum, value);
 }
 
 #endif							/* REFERRAL_TABLES_H */

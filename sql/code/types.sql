@@ -220,3 +220,17 @@ COMMENT ON COLUMN referral.payment_receipt.payment_id IS 'The payment';
 COMMENT ON COLUMN referral.payment_receipt.replayed IS 'True: it was recorded before, and nothing was done now';
 COMMENT ON COLUMN referral.payment_receipt.rewards IS 'Rewards it made, over all levels';
 COMMENT ON COLUMN referral.payment_receipt.rewards_micro IS 'Their sum in micro-units of the program''s currency';
+
+CREATE TYPE referral.refund_receipt AS (
+    refund_id         text,
+    replayed          boolean,
+    state             text,
+    reversed_micro    numeric,
+    written_off_micro numeric
+);
+COMMENT ON TYPE referral.refund_receipt IS 'What became of a refund; what record_refund() returns';
+COMMENT ON COLUMN referral.refund_receipt.refund_id IS 'The refund';
+COMMENT ON COLUMN referral.refund_receipt.replayed IS 'True: it was recorded before, and nothing was done now';
+COMMENT ON COLUMN referral.refund_receipt.state IS 'applied, or waiting: its payment is not there yet, or waits for a review';
+COMMENT ON COLUMN referral.refund_receipt.reversed_micro IS 'Micro-units it took back from rewards, over all levels';
+COMMENT ON COLUMN referral.refund_receipt.written_off_micro IS 'Micro-units it should have taken back but the debt policy let go';

@@ -12,7 +12,7 @@ CREATE TABLE referral.refund (
     occurred_at  timestamptz NOT NULL DEFAULT now(),
     refund_no    bigint NOT NULL DEFAULT nextval('referral.refund_no_seq'),
     taken_in     boolean NOT NULL           -- as payment.taken_in
-                 DEFAULT coalesce(current_setting('referral.taking_in', true), '') = 'on',
+                 DEFAULT coalesce(current_setting('referral.taking_in_refunds', true), '') = 'on',
     arrived_at   timestamptz NOT NULL DEFAULT statement_timestamp(),
     PRIMARY KEY (program_id, refund_id)
 );
