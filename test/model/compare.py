@@ -76,7 +76,7 @@ SELECT m.user_id, a.spent_micro, a.paid_out_micro, a.reserved_micro, a.adjusted_
        d.network, d.address
 FROM referral.account AS a JOIN referral.member AS m USING (program_id, member_id)
      LEFT JOIN referral.payout_destination AS d USING (program_id, member_id)
-WHERE program_id = %(id)s
+WHERE a.program_id = %(id)s
 """
 
 # What used up which reward, where rewards go by payment and level; 0 = none of them.
@@ -89,19 +89,19 @@ FROM referral.settlement AS s JOIN referral.member AS m USING (program_id, membe
             ON s.kind = 'paid_out' AND (p.program_id, p.payout_no) = (s.program_id, s.settler_no)
      LEFT JOIN referral.spend AS x
             ON s.kind = 'spent' AND (x.program_id, x.spend_no) = (s.program_id, s.settler_no)
-WHERE program_id = %(id)s GROUP BY 1, 2, 3, 4, 5
+WHERE s.program_id = %(id)s GROUP BY 1, 2, 3, 4, 5
 """
 
 SPENDS = """
 SELECT s.spend_id, m.user_id, s.amount_micro, s.note, s.unspent_at IS NOT NULL
 FROM referral.spend AS s JOIN referral.member AS m USING (program_id, member_id)
-WHERE program_id = %(id)s
+WHERE s.program_id = %(id)s
 """
 
 ADJUSTMENTS = """
 SELECT a.adjustment_id, m.user_id, a.amount_micro, a.note, a.actor
 FROM referral.adjustment AS a JOIN referral.member AS m USING (program_id, member_id)
-WHERE program_id = %(id)s
+WHERE a.program_id = %(id)s
 """
 
 
