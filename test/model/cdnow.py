@@ -22,9 +22,9 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import paths
 from books import Books
 from compare import compare, difference, rows
-import paths
 from db import Database, Tally, connect, insert
 from model import Campaign, Payment, Program, Rate, Refund, midnight
 
@@ -257,7 +257,8 @@ def main():
         tally.report(f"statements at {len(marks)} instants", past(ledger, marks))
         fates = Counter(model.status(a, datetime.now(UTC)) for a in model.attributions.values())
         tally.report(f"every rule had work: {dict(fates)}, budget_used_up {len(model.unrewarded)},"
-                     f" spent {model.campaigns[1].spent}, {sum(map(model.owed, model.members)) > 0}",
+                     f" spent {model.campaigns[1].spent},"
+                     f" {sum(model.owed(u) > 0 for u in model.members)} owe",
                      None if fates["capped"] and model.unrewarded or options.limit else "too tame")
     tally.finish()
 
