@@ -142,7 +142,7 @@ class Ledger:
     def mark(self):
         """An instant before what follows, which the model records right after it."""
         (at,), = self.ask("SELECT clock_timestamp()")
-        self.model.instant = at + timedelta(microseconds=1)
+        self.model.began = self.model.clock = at + timedelta(microseconds=1)
         return at
 
     def refund(self, refunds):

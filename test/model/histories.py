@@ -654,7 +654,6 @@ class History(MoneySteps):
         self.told.append("BEGIN")
         self.cursor.execute("BEGIN")
         self.depth, saved = 1, self.save()
-        self.mark_transaction()
         for _ in range(self.random.randint(1, 4)):
             if self.chance(60):
                 self.savepoint()
@@ -694,23 +693,28 @@ class History(MoneySteps):
     # --- steps -------------------------------------------------------------------
 
     def step(self, inside=False):
-        if not inside:
-            self.mark()
+        self.mark()
         self.clock += timedelta(seconds=self.random.randrange(int(2.8 * 86400)))
         payments = {self.pay: 42, self.pay_some_again: 7, self.pay_one_by_one: 2,
                     self.record_again: 3, self.pay_up_to_budget: 2, self.pay_about_new_month: 2,
                     self.pay_nonsense: 2, self.pay_huge: 1}
-        others = {self.attribute: 18, self.enroll: 4, self.validate: 3, self.campaign_code: 6,
+        others = {self.attribute: 22, self.enroll: 4, self.validate: 3, self.campaign_code: 6,
                   self.slug: 3, self.set_tier: 2, self.suspend: 2, self.change_cap: 4,
                   self.set_rate: 3, self.change_tier: 1, self.change_campaign: 2,
                   self.configure: 2, self.change_policy: 2}
-        refunds = {self.give_back: 16, self.give_some_back_again: 4, self.give_back_one_by_one: 1}
-        money = {self.record_refund: 5, self.give_back_nonsense: 1, self.spend: 9, self.unspend: 4,
-                 self.request_payout: 8, self.move_payouts: 8, self.payout_batch: 2, self.adjust: 4,
-                 self.set_destination: 2}
+        refunds = {self.give_back: 12, self.give_some_back_again: 3, self.give_back_one_by_one: 1}
+        money = {self.record_refund: 4, self.give_back_nonsense: 1, self.spend: 12, self.unspend: 4,
+                 self.request_payout: 10, self.move_payouts: 10, self.payout_batch: 2,
+                 self.adjust: 5, self.set_destination: 2}
         transactions = {} if inside else {self.transaction: 5, self.pay_unseen: 1}
+        earned = [tenant for tenant in self.tenants if tenant.model.rewards]
+        if not earned and self.chance(95):      # little to be told of money yet
+            refunds = money = {}
         step = self.weighted(payments | others | refunds | money | transactions)
-        step(*([self.which()] if step in others | money else []))
+        if step in money:
+            step(self.random.choice(earned or self.tenants))
+        else:
+            step(*([self.which()] if step in others else []))
 
     def check(self):
         for tenant in self.tenants:

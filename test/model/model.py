@@ -108,7 +108,7 @@ class Program(Money):
         self.effects = {}       # refund_id -> (reversed, written off), once applied
         self.spends, self.payouts, self.batches, self.adjustments = {}, {}, {}, {}
         self.events = []        # all changes of balances
-        self.instant = NEVER    # what the database records for what happens now
+        self.began = self.clock = NEVER     # what the database records for what happens now
         self.arrived, self.touched = [], {}     # by the statement that is being told
 
     def __getattr__(self, name):
@@ -117,16 +117,14 @@ class Program(Money):
         except KeyError:
             raise AttributeError(name) from None
 
-    # What a savepoint keeps. Of what only grows, the length will do.
+    # What a savepoint keeps. Of what only grows, the length will do; the clock is not turned back.
     def save(self):
-        grows = "payments", "rewards", "events", "of_payment", "of_member"
-        small = {k: v for k, v in self.__dict__.items() if k not in grows}
+        apart = "payments rewards events of_payment of_member began clock".split()
+        small = {k: v for k, v in self.__dict__.items() if k not in apart}
         return pickle.dumps(small), len(self.payments), len(self.rewards), len(self.events)
 
     def restore(self, saved):
-        instant = self.instant      # a rollback does not turn back the clock
         self.__dict__.update(pickle.loads(saved[0]))
-        self.instant = instant
         while len(self.payments) > saved[1]:
             self.payments.popitem()
         while len(self.rewards) > saved[2]:

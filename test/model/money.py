@@ -65,8 +65,11 @@ class Money:
     """The part of Program that knows of money after the reward."""
 
     def log(self, user, what, amount, available_at=None):
+        """What the engine writes bears the instant at which its transaction began; what waits
+        for the account's row bears that at which it got it."""
+        at = self.began if what in ("earned", "reversed", "written_off") else self.clock
         if amount:
-            self.events.append(Event(self.instant, user, what, amount, available_at))
+            self.events.append(Event(at, user, what, amount, available_at))
 
     # --- refunds (contract section 4) ------------------------------------------
 

@@ -153,7 +153,7 @@ class MoneySteps:
         model, now = tenant.model, self.now()
         if self.chance(3):
             return "nobody"
-        rich = self.chance(75) and [u for u in model.of_member if model.available(u, now) > 0]
+        rich = self.chance(75) and [u for u in model.members if model.available(u, now) > 0]
         return self.random.choice(rich or list(model.members) or ["nobody"])
 
     def sum_for(self, model, user):
@@ -177,7 +177,10 @@ class MoneySteps:
                   lambda: [model.spend(user, amount, spend_id, note, self.now())])
 
     def unspend(self, tenant):
-        spend_id = self.old_id(tenant.model.spends)
+        standing = [s for s, spend in tenant.model.spends.items() if not spend.undone]
+        if not standing and self.chance(90):
+            return self.spend(tenant)
+        spend_id = self.old_id(standing if self.chance(75) else tenant.model.spends)
         self.both(f"{tenant.id}: unspend {spend_id}", lambda: self.ask(
             "SELECT s.spend_id, s.user_id, s.amount_micro, s.note, s.unspent_at IS NOT NULL"
             " FROM referral.unspend(%(spend)s, %(id)s) AS s", spend=spend_id, id=tenant.id),
@@ -232,10 +235,11 @@ class MoneySteps:
 
     def move_payouts(self, tenant):
         payouts = tenant.model.payouts
+        if not payouts and self.chance(90):
+            return self.request_payout(tenant)
         for _ in range(self.pick(1, 2, 5)):
             still = [p for p in payouts if payouts[p].status in ("requested", "processing")]
-            payout_id = self.random.choice(still if still and self.chance(80)
-                                           else [*payouts, "unknown"])
+            payout_id = self.old_id(still if still and self.chance(80) else [*payouts, "unknown"])
             self.move_payout(tenant, payout_id)
 
     def move_payout(self, tenant, payout_id):
@@ -283,20 +287,14 @@ class MoneySteps:
 
     def mark(self):
         """An instant between two steps, of which a statement may be asked later. What the next
-        step writes is recorded after it."""
-        (at,), = self.ask("SELECT clock_timestamp()")
+        step writes is recorded after it; or, by the engine, when its transaction began."""
+        (began, at), = self.ask("SELECT now(), clock_timestamp()")
         self.marks.append(at)
-        self.set_instant(at + MICROSECOND)
-
-    def mark_transaction(self):
-        """All that a transaction writes is recorded with the instant of its beginning."""
-        (at,), = self.ask("SELECT now()")
-        self.marks += [at - MICROSECOND, at, at + MICROSECOND]
-        self.set_instant(at)
-
-    def set_instant(self, at):
         for tenant in self.tenants:
-            tenant.model.instant = at
+            tenant.model.clock = at + MICROSECOND
+            tenant.model.began = began if self.depth else at + MICROSECOND
+        if self.depth:
+            self.marks += [began - MICROSECOND, began]
 
     def check_statements(self, tenant, instants=20, members=4):
         """Balances as they were recorded at random past instants."""

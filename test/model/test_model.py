@@ -649,7 +649,7 @@ class Statements(MoneyCase):
                  lambda: p.spend("a", 5, "s", None, NOW),
                  lambda: p.unspend("s", NOW)]
         for n, step in enumerate(steps):
-            p.instant = NOW - 3 * DAY + n * DAY
+            p.began = p.clock = NOW - 3 * DAY + n * DAY
             step()
         names = "pending available lifetime reversed written_off adjusted spent paid_out reserved"
         found = [[Books(p, NOW - 3 * DAY + n * DAY).statement("a")[name + "_micro"]
