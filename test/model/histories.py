@@ -702,7 +702,8 @@ class History(MoneySteps):
                   self.slug: 3, self.set_tier: 2, self.suspend: 2, self.change_cap: 4,
                   self.set_rate: 3, self.change_tier: 1, self.change_campaign: 2,
                   self.configure: 2, self.change_policy: 2}
-        refunds = {self.give_back: 12, self.give_some_back_again: 3, self.give_back_one_by_one: 1}
+        refunds = {self.give_back: 12, self.give_some_back_again: 3, self.give_back_one_by_one: 1,
+                   self.give_back_first: 2}
         money = {self.record_refund: 4, self.give_back_nonsense: 1, self.spend: 12, self.unspend: 4,
                  self.request_payout: 10, self.move_payouts: 10, self.payout_batch: 2,
                  self.adjust: 5, self.set_destination: 2}

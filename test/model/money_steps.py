@@ -104,6 +104,17 @@ class MoneySteps:
         batch = self.refund_batch(5)
         self.write(paths.one_by_one, self.spoil_refunds(batch) if self.chance(50) else batch)
 
+    def give_back_first(self):
+        """Refunds of a payment that comes only then; not all of them fit."""
+        tenant = self.which()
+        payment = self.payment(tenant)
+        base = payment.amount if payment.base is None else payment.base
+        for size in self.pick((3,), (1, 2), (2, 1, 2)):
+            self.write(paths.insert_values, [
+                (tenant, Refund(self.new_id("r"), payment.payment_id, self.random.randint(1, base + 1),
+                                None, payment.occurred_at)) for _ in range(size)])
+        self.write(self.random.choice(paths.SINGLE + paths.ANY), [(tenant, payment)])
+
     def record_refund(self, tenant):
         """New, replayed, or known with another body."""
         model = tenant.model
@@ -190,7 +201,12 @@ class MoneySteps:
         model, user = tenant.model, self.rich(tenant)
         amount = self.pick(-1, 1) * self.random.randrange(1, 50 * UNIT) if self.chance(97) else 0
         body = self.new_id("a"), user, amount, "note", "actor"
-        if model.adjustments and self.chance(15):
+        gifted = [u for u, m in model.members.items()
+                  if any(s.reward is None for s in m.account.settlements) and m.account.adjusted > 0]
+        if gifted and self.chance(50):      # it may have covered what is then owed
+            user = self.random.choice(gifted)
+            body = (body[0], user, -self.pick(1, model.members[user].account.adjusted), *body[3:])
+        elif model.adjustments and self.chance(15):
             adjustment = model.adjustments[self.old_id(model.adjustments)]
             body = self.pick(adjustment, adjustment._replace(amount=-adjustment.amount),
                              adjustment._replace(actor="other"))
