@@ -5,8 +5,8 @@ EXTENSION = referral
 EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" referral.control)
 
 # In the order in which data flows; order is meaning.
-CODE = guard types session config members attribution payments refunds sources \
-       reading explain proof install api grants
+CODE = guard types session config members attribution payments refunds settlement \
+       sources reading explain proof install api grants
 CODE_SQL = $(CODE:%=sql/code/%.sql)
 MODEL_SQL = $(sort $(wildcard sql/model/*.sql))
 

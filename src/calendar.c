@@ -88,6 +88,23 @@ calendar_moment_of_reward(TimestampTz occurred_at, TimestampTz available_at,
 }
 
 /*
+ * Return the local day on which a finite instant falls.
+ */
+DateADT
+calendar_day(TimestampTz at, pg_tz *zone)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			offset;
+
+	if (timestamp2tm(at, &offset, &tm, &fsec, NULL, zone) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
+}
+
+/*
  * Is start <= at < start + days x 24 hours?  A window of 0 days never ends.
  */
 bool

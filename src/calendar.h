@@ -23,6 +23,7 @@ extern Moment calendar_moment(TimestampTz occurred_at, pg_tz *zone,
 extern Moment calendar_moment_of_reward(TimestampTz occurred_at,
 										TimestampTz available_at, pg_tz *zone,
 										TimestampTz now);
+extern DateADT calendar_day(TimestampTz at, pg_tz *zone);
 extern bool calendar_within(TimestampTz at, TimestampTz start, int32 days);
 
 #endif							/* REFERRAL_CALENDAR_H */

@@ -151,6 +151,17 @@ books_open(Oid namespace)
 	return books;
 }
 
+static void
+end_range(Table *table)
+{
+	if (!table->range)
+		return;
+	index_endscan(table->range);
+	table->range = NULL;
+	if (table->range_index != table->key)
+		index_close(table->range_index, NoLock);
+}
+
 /*
  * See what was committed, and what this transaction wrote, up to now.  For
  * after locks were waited for; scans begun earlier are ended.
@@ -168,11 +179,8 @@ books_refresh(Books *books)
 				index_endscan(table->scan[n]);
 			table->scan[n] = NULL;
 		}
-		if (table && table->range)
-		{
-			index_endscan(table->range);
-			table->range = NULL;
-		}
+		if (table)
+			end_range(table);
 	}
 	if (books->snapshot)
 		UnregisterSnapshot(books->snapshot);
@@ -189,8 +197,7 @@ close_table(Table *table)
 		if (table->scan[n])
 			index_endscan(table->scan[n]);
 	}
-	if (table->range)
-		index_endscan(table->range);
+	end_range(table);
 	ExecDropSingleTupleTableSlot(table->row);
 	if (table->next)
 		ExecDropSingleTupleTableSlot(table->next);
@@ -395,25 +402,56 @@ bool
 table_find_range(Books *books, Table *table, int nkeys, const Datum *key,
 				 int64 from, int64 to)
 {
+	return table_find_range_by(books, table, NULL, nkeys, key, from, to);
+}
+
+/* The index of that name, whose leading columns are of the primary key's types. */
+static Relation
+open_index(Books *books, const Table *table, const char *name)
+{
+	Oid			oid = get_relname_relid(name, books->namespace);
+
+	if (!OidIsValid(oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index of the books is missing"),
+				 errdetail("Table \"%s\" has no index \"%s\".",
+						   RelationGetRelationName(table->rel), name),
+				 errhint("Create it as install() does.")));
+	return index_open(oid, AccessShareLock);
+}
+
+/*
+ * The same by another index of bigints than the primary key, unless `index` is
+ * NULL.
+ */
+bool
+table_find_range_by(Books *books, Table *table, const char *index, int nkeys,
+					const Datum *key, int64 from, int64 to)
+{
 	ScanKeyData scankey[TABLE_MAX_KEYS + 1];
 
 	for (int i = 0; i < nkeys; i++)
 	{
-		scankey[i] = table->scankey[i];
+		if (index)
+			ScanKeyInit(&scankey[i], i + 1, BTEqualStrategyNumber, F_INT8EQ, key[i]);
+		else
+			scankey[i] = table->scankey[i];
 		scankey[i].sk_argument = key[i];
 	}
 	ScanKeyInit(&scankey[nkeys], nkeys + 1, BTGreaterEqualStrategyNumber,
 				F_INT8GE, Int64GetDatum(from));
 	ScanKeyInit(&scankey[nkeys + 1], nkeys + 1, BTLessEqualStrategyNumber,
 				F_INT8LE, Int64GetDatum(to));
-	if (!table->range || table->range_keys != nkeys)
+	if (!table->range || table->range_keys != nkeys || index ||
+		table->range_index != table->key)
 	{
 		MemoryContext old = MemoryContextSwitchTo(books->context);
 
-		if (table->range)
-			index_endscan(table->range);
-		table->range = index_beginscan(table->rel, table->key, books->snapshot,
-									   nkeys + 2, 0);
+		end_range(table);
+		table->range_index = index ? open_index(books, table, index) : table->key;
+		table->range = index_beginscan(table->rel, table->range_index,
+									   books->snapshot, nkeys + 2, 0);
 		table->range_keys = nkeys;
 		MemoryContextSwitchTo(old);
 	}

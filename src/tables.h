@@ -58,6 +58,7 @@ typedef struct Table
 	ScanKeyData scankey[TABLE_MAX_KEYS];	/* "column = argument" */
 	IndexScanDesc scan[TABLE_MAX_KEYS + 1]; /* by number of leading keys */
 	IndexScanDesc range;		/* of table_find_range() */
+	Relation	range_index;	/* the one that it reads */
 	int			range_keys;		/* its leading keys */
 	TupleTableSlot *row;		/* the row found last */
 	ItemPointerData root;		/* what an index entry for it points to */
@@ -113,6 +114,9 @@ extern bool table_find_last(Books *books, Table *table, int nkeys,
 							const Datum *key);
 extern bool table_find_range(Books *books, Table *table, int nkeys,
 							 const Datum *key, int64 from, int64 to);
+extern bool table_find_range_by(Books *books, Table *table, const char *index,
+								int nkeys, const Datum *key, int64 from,
+								int64 to);
 extern bool table_find_range_next(Table *table);
 extern bool table_row_is_ours(Table *table);
 extern bool table_find_any(Books *books, Table *table, int nkeys,

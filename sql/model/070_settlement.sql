@@ -7,6 +7,7 @@ ALTER TABLE referral.account
     ADD reserved_micro bigint NOT NULL DEFAULT 0,   -- by open payouts
     ADD adjusted_micro bigint NOT NULL DEFAULT 0,
     ADD open_from      bigint NOT NULL DEFAULT 0,   -- rewards below this id were closed, as far as seen
+    ADD uncovered_micro bigint NOT NULL DEFAULT 0,  -- sum of his settlements under reward 0
     ADD CONSTRAINT account_check
         CHECK (spent_micro >= 0 AND paid_out_micro >= 0 AND reserved_micro >= 0);
 ALTER TABLE referral.account SET (fillfactor = 80);
