@@ -172,31 +172,51 @@ class MoneyStorms:
         self.refer(self.enroll("referrer"), ["payer"])
         paths.insert_values(self.cursor, [self.payment("p", "payer", 10 * UNIT)])
 
-    def whole_balance(self, call, before=None):
-        """64 sessions want all of it."""
-        self.rich()
+    def only_one(self, call, refusals, before=None, **facts):
+        """64 sessions want all that there is; one gets it, and the others hear why not.
+        facts: what is asked afterwards, (expected, query)"""
         answers = []
 
         def session(n):
             def work(cursor):
-                found = self.call(cursor, call, f"id {n}", refusals=["RF007"])
-                if before and found != "RF007":
+                found = self.call(cursor, call, f"id {n}", refusals=refusals)
+                if before and found not in refusals:
                     cursor.execute("COMMIT")
-                answers.append(found if found == "RF007" else "done")
+                answers.append("refused" if found in refusals else "done")
             return work
         errors = self.crowd.storm([session(n) for n in range(64)], before)
-        gone, = self.ask("SELECT spent_micro + reserved_micro FROM referral.account"
-                         " JOIN referral.member USING (program_id, member_id)"
-                         " WHERE program_id = %(id)s AND user_id = 'referrer'")
         return self.complaint(errors, **self.broken_books(
-            gone=(UNIT, gone), answers=(["RF007"] * 63 + ["done"], sorted(answers))))
+            answers=(["done"] + ["refused"] * 63, sorted(answers)),
+            **{name: (expected, self.ask(query)) for name, (expected, query) in facts.items()}))
+
+    def whole_balance(self, call, refusals=("RF007",), before=None):
+        self.rich()
+        return self.only_one(call, refusals, before, gone=(
+            (UNIT,), "SELECT spent_micro + reserved_micro FROM referral.account"
+            " JOIN referral.member USING (program_id, member_id)"
+            " WHERE program_id = %(id)s AND user_id = 'referrer'"))
+
+    def whole_refund(self, before=None):
+        self.rich()
+        return self.only_one(f"SELECT referral.record_refund(%s, 'p', {10 * UNIT}, program_id => %s)",
+                             ("22003",), before, gone=(
+            (1, 10 * UNIT), "SELECT count(*), max(total_micro) FROM referral.refund_applied"
+            " WHERE program_id = %(id)s"))
+
+    def refund_of_all(self):
+        return self.whole_refund()
+
+    def refund_of_all_repeatable_read(self):
+        """Every session has taken its snapshot before anybody refunds."""
+        return self.whole_refund("BEGIN ISOLATION LEVEL REPEATABLE READ;"
+                                 " SELECT count(*) FROM referral.refund")
 
     def payout_of_all(self):
         return self.whole_balance("SELECT referral.request_payout('referrer', %s, program_id => %s)")
 
     def payout_of_all_repeatable_read(self):
         return self.whole_balance("SELECT referral.request_payout('referrer', %s, program_id => %s)",
-                                  "BEGIN ISOLATION LEVEL REPEATABLE READ;"
+                                  ("RF007", "40001"), "BEGIN ISOLATION LEVEL REPEATABLE READ;"
                                   " SELECT count(*) FROM referral.account")
 
     def spend_of_all(self):
@@ -314,6 +334,7 @@ class MoneyStorms:
             held=((300, 300), (len(held), len(set(held)))), confirmed=(300, confirmed)))
 
 
-STORMS = ["refund_parts", "refund_batches", "refund_meets_payment", "payout_of_all",
+STORMS = ["refund_parts", "refund_batches", "refund_meets_payment", "refund_of_all",
+          "refund_of_all_repeatable_read", "payout_of_all",
           "payout_of_all_repeatable_read", "spend_of_all", "one_payout_id", "one_batch",
           "everything", "grants"]
