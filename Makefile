@@ -6,7 +6,7 @@ EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" referral.contro
 
 # In the order in which data flows; order is meaning.
 CODE = guard types session config members attribution payments refunds settlement \
-       sources reading explain proof install api grants
+       payouts sources billing reading rewards statement explain proof install api grants
 CODE_SQL = $(CODE:%=sql/code/%.sql)
 MODEL_SQL = $(sort $(wildcard sql/model/*.sql))
 

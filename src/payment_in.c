@@ -271,6 +271,7 @@ reward_levels(Run *run, const Payment *payment, Share *shares, int nlevels)
 				.rate_bps = share->rate->rate_bps,
 				.tier = share->tier,
 				.level = level,
+				.uses_grants = payment->program->uses_grants,
 				.payment_id = payment->payment_id
 		};
 		rewards_add(run->rewards, &reward);

@@ -35,6 +35,14 @@ enum
 	REWARD_PAYMENT_ID
 };
 
+/* Column numbers of sql/model/080_grant.sql. */
+enum
+{
+	GRANT_PROGRAM_ID = 1,
+	GRANT_REWARD_ID,
+	GRANT_AVAILABLE_AT
+};
+
 /* Rows per heap batch, at most. */
 #define REWARD_BATCH		1000
 
@@ -67,6 +75,7 @@ struct Rewards
 	MemberEntry *entries;
 	int			nentries;
 	int			entries_size;
+	RowBatch   *grants;			/* NULL until a program uses them */
 };
 
 /*
@@ -249,6 +258,20 @@ write_batch(Rewards *rewards)
 		MemoryContextReset(rewards->batch_context);
 }
 
+/* Have claim_grants() find the reward. */
+static void
+add_grant(Rewards *rewards, const Reward *reward)
+{
+	TupleTableSlot *slot;
+
+	if (!rewards->grants)
+		rewards->grants = batch_begin(rewards->books, TABLE_REWARD_GRANT);
+	slot = batch_row(rewards->grants);
+	slot_set(slot, GRANT_PROGRAM_ID, Int64GetDatum(reward->program_id));
+	slot_set(slot, GRANT_REWARD_ID, Int64GetDatum(REWARD_ID(reward->payment_no, reward->level)));
+	slot_set(slot, GRANT_AVAILABLE_AT, TimestampTzGetDatum(reward->available_at));
+}
+
 /*
  * Write a reward, sooner or later before rewards_flush() returns.
  */
@@ -293,6 +316,8 @@ rewards_add(Rewards *rewards, const Reward *reward)
 	MemoryContextSwitchTo(old);
 #undef SET
 	ExecStoreVirtualTuple(slot);
+	if (reward->uses_grants)
+		add_grant(rewards, reward);
 }
 
 /*
@@ -304,6 +329,8 @@ rewards_flush(Rewards *rewards)
 	write_batch(rewards);
 	if (rewards->nentries > 0)
 		write_entries(rewards);
+	if (rewards->grants)
+		batch_end(rewards->grants);
 	for (int i = 0; i < rewards->slots_made; i++)
 		ExecDropSingleTupleTableSlot(rewards->slots[i]);
 	if (rewards->bulk)

@@ -20,6 +20,7 @@ typedef struct Reward
 	int32		rate_bps;
 	int32		tier;
 	int32		level;
+	bool		uses_grants;	/* it goes to an outside billing system */
 	Datum		payment_id;		/* text */
 } Reward;
 

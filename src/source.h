@@ -1,11 +1,12 @@
 /*
  * source.h
  *	  An attached table as the C side sees it: which column means what, and
- *	  the way of its rows into referral.payment.
+ *	  the way of its rows into referral.payment and referral.refund.
  *
  *	  source_map.c  referral.source -> Source, kept per session
- *	  source_row.c  a row of the table -> a payment, not yet written
- *	  source_in.c   the triggers: rows of a statement -> referral.payment
+ *	  source_row.c  a row of the table: does it count, what does a column say
+ *	  source_feed.c rows of the table -> rows of the books
+ *	  source_in.c   the triggers: rows of a statement -> source_feed.c
  *	  source_backfill.c   rows that were there already, in their order
  */
 #ifndef REFERRAL_SOURCE_H
@@ -26,10 +27,13 @@ typedef enum SourceRole
 	SOURCE_BASE,
 	SOURCE_KIND,
 	SOURCE_OCCURRED_AT,
-	SOURCE_PAID_WHEN
+	SOURCE_PAID_WHEN,
+	SOURCE_REFUNDED,			/* of a payment, in all so far */
+	SOURCE_REFUND_ID,			/* named = a table of refunds */
+	SOURCE_REASON
 } SourceRole;
 
-#define SOURCE_ROLES (SOURCE_PAID_WHEN + 1)
+#define SOURCE_ROLES (SOURCE_REASON + 1)
 
 typedef struct SourceColumn
 {
@@ -49,28 +53,52 @@ typedef struct Source
 	SourceColumn column[SOURCE_ROLES];
 } Source;
 
-/* Columns of referral.payment that a row fills, in the order of the INSERT. */
-#define PAYMENT_COLUMNS 6
+static inline bool
+source_names(const Source *source, SourceRole role)
+{
+	return source->column[role].attno != 0;
+}
 
 /* What becomes of a row as it stands. */
 typedef enum SourceFate
 {
 	SOURCE_UNPAID,				/* paid_when is not true, or null */
-	SOURCE_INCOMPLETE,			/* paid, but no user, amount or payment id */
+	SOURCE_INCOMPLETE,			/* paid, but no user, amount or id */
 	SOURCE_COUNTS
 } SourceFate;
+
+/* What a row that counts makes, in the order in which that is written. */
+typedef enum FeedKind
+{
+	FEED_PAYMENT,
+	FEED_REFUND,				/* a row of a table of refunds */
+	FEED_REFUNDED				/* what was given back of a payment so far */
+} FeedKind;
+
+#define FEED_KINDS (FEED_REFUNDED + 1)
+
+#define FEED_MAX_COLUMNS 6
+
+/* Rows of one kind. */
+typedef struct Gathered
+{
+	int64		count;
+	Datum		first[FEED_MAX_COLUMNS];
+	bool		first_null[FEED_MAX_COLUMNS];
+	Tuplestorestate *rows;		/* from the second row on, all of them */
+	TupleDesc	desc;
+} Gathered;
 
 /* The rows of one statement on their way in. */
 typedef struct Feed
 {
 	const Source *source;
-	int64		count;			/* payments gathered */
-	int64		incomplete;		/* rows passed over for a null */
-	Datum		first[PAYMENT_COLUMNS];
-	bool		first_null[PAYMENT_COLUMNS];
-	Tuplestorestate *rows;		/* from the second payment on, all of them */
-	TupleDesc	desc;
+	Gathered	gathered[FEED_KINDS];
 	MemoryContext row_context;
+	int64		incomplete;		/* rows passed over for a null */
+	int64		decreased;		/* rows whose refunded was lowered */
+	int64		taken;			/* rows that are new in the books */
+	int64		known;			/* rows whose id was there */
 } Feed;
 
 /* source_map.c */
@@ -80,12 +108,14 @@ extern void source_become(Oid owner, int flags, Oid *was_user, int *was_context)
 
 /* source_row.c */
 extern SourceFate source_fate(const Source *source, TupleTableSlot *slot);
-extern void source_payment(const Source *source, TupleTableSlot *slot,
-							  Datum *payment, bool *nulls);
+extern Datum source_value(const Source *source, TupleTableSlot *slot,
+						  SourceRole role, bool *isnull);
+extern int64 source_refunded(const Source *source, TupleTableSlot *slot);
 
-/* source_in.c */
+/* source_feed.c */
 extern void feed_begin(Feed *feed, const Source *source);
-extern void feed_take(Feed *feed, TupleTableSlot *slot);
-extern int64 feed_write(Feed *feed);
+extern void feed_take(Feed *feed, TupleTableSlot *before, TupleTableSlot *after);
+extern void feed_write(Feed *feed);
+extern void feed_count_skipped(const Feed *feed);
 
 #endif

@@ -88,13 +88,13 @@ begin_backfill(const Source *source)
 
 /*
  * SELECT of the named columns in the order of their roles, sorted by the
- * instant and then the id. ONLY, as the triggers of a table with inheritance
+ * instant and then the ids. ONLY, as the triggers of a table with inheritance
  * children see its own rows.
  */
 static char *
 read_text(Oid relation, Source *source)
 {
-	const SourceRole order[] = {SOURCE_OCCURRED_AT, SOURCE_PAID_WHEN, SOURCE_PAYMENT_ID};
+	const SourceRole order[] = {SOURCE_OCCURRED_AT, SOURCE_PAID_WHEN, SOURCE_PAYMENT_ID, SOURCE_REFUND_ID};
 	SourceColumn *column = source->column;
 	const char *name[SOURCE_ROLES] = {NULL};
 	const char *before = "SELECT";
@@ -210,7 +210,6 @@ referral_source_next(PG_FUNCTION_ARGS)
 {
 	int64		batch_rows = PG_GETARG_INT64(2);
 	int64		read = 0;
-	int64		taken;
 	Feed		feed;
 	TupleTableSlot *slot;
 	TupleDesc	desc;
@@ -232,15 +231,15 @@ referral_source_next(PG_FUNCTION_ARGS)
 	{
 		CHECK_FOR_INTERRUPTS();
 		read++;
-		feed_take(&feed, slot);
+		feed_take(&feed, NULL, slot);
 	}
 	ExecDropSingleTupleTableSlot(slot);
-	taken = feed_write(&feed);
+	feed_write(&feed);
 	if (read == 0)
 		end_backfill();
 
 	values[0] = Int64GetDatum(read);
-	values[1] = Int64GetDatum(taken);
+	values[1] = Int64GetDatum(feed.taken);
 	values[2] = Int64GetDatum(feed.incomplete);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -61,7 +61,8 @@ typedef struct Registered
 } Registered;
 
 static const char *const role_name[SOURCE_ROLES] = {
-	"user_id", "amount", "payment_id", "base", "kind", "occurred_at", "paid_when"
+	"user_id", "amount", "payment_id", "base", "kind", "occurred_at", "paid_when",
+	"refunded", "refund_id", "reason"
 };
 
 static HTAB *entries = NULL;
@@ -135,7 +136,7 @@ not_attached(Oid relid, int64 program_id)
 	ereport(ERROR,
 			errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			errmsg("table is not attached"),
-			errdetail("A trigger feeds referral.payment from table %s, but the table is not attached to program %lld by that trigger.",
+			errdetail("A trigger feeds the books from table %s, but the table is not attached to program %lld by that trigger.",
 					  quote_identifier(get_rel_name(relid)), (long long) program_id),
 			errhint("Drop the trigger; tables are attached by referral.attach()."));
 }
@@ -172,7 +173,8 @@ read_registered(int64 program_id, int64 source_id, Registered *it)
 	SPIPlanPtr	plan = keep_plan(&read_plan,
 								 "SELECT s.relation, s.numbered_in, s.column_numbers, s.unit_micro, s.id_prefix, p.time_zone,"
 								 " ARRAY[s.user_column, s.amount_column, s.payment_id_column, s.base_column,"
-								 " s.kind_column, s.occurred_at_column, s.paid_when_column]"
+								 " s.kind_column, s.occurred_at_column, s.paid_when_column,"
+								 " s.refunded_column, s.refund_id_column, s.reason_column]"
 								 " FROM referral.source s JOIN referral.program p"
 								 " ON p.program_id OPERATOR(pg_catalog.=) s.program_id"
 								 " WHERE s.program_id OPERATOR(pg_catalog.=) $1"
@@ -243,7 +245,8 @@ record_columns(int64 program_id, int64 source_id, const Registered *it)
 					 "UPDATE referral.source s SET numbered_in = $3, column_numbers = $4,"
 					 " user_column = ($5)[1], amount_column = ($5)[2], payment_id_column = ($5)[3],"
 					 " base_column = ($5)[4], kind_column = ($5)[5], occurred_at_column = ($5)[6],"
-					 " paid_when_column = ($5)[7]"
+					 " paid_when_column = ($5)[7], refunded_column = ($5)[8],"
+					 " refund_id_column = ($5)[9], reason_column = ($5)[10]"
 					 " FROM (SELECT f.program_id, f.source_id FROM referral.source f"
 					 " WHERE f.program_id OPERATOR(pg_catalog.=) $1 AND f.source_id OPERATOR(pg_catalog.=) $2"
 					 " FOR NO KEY UPDATE SKIP LOCKED) free"
@@ -287,7 +290,7 @@ locate_columns(Registered *it)
 					errdetail("Table %s has no column %s, which was named as its %s.",
 							  quote_identifier(get_rel_name(it->relation)),
 							  quote_identifier(it->name[i]), role_name[i]),
-					errhint("Call referral.detach() for the table, then referral.attach() with columns that it has."));
+					errhint("Call referral.detach() for the table, then attach it with columns that it has."));
 		if (number != it->number[i])
 			moved = true;
 		it->number[i] = number;
@@ -302,14 +305,17 @@ wanted_types(SourceRole role, Oid type)
 	{
 		case SOURCE_USER:
 		case SOURCE_PAYMENT_ID:
+		case SOURCE_REFUND_ID:
 			return type == TEXTOID || type == VARCHAROID || type == BPCHAROID ||
 				type == UUIDOID || type == INT2OID || type == INT4OID || type == INT8OID ?
 				NULL : "text, varchar, char, uuid, smallint, integer or bigint";
 		case SOURCE_AMOUNT:
 		case SOURCE_BASE:
+		case SOURCE_REFUNDED:
 			return type == INT2OID || type == INT4OID || type == INT8OID || type == NUMERICOID ?
 				NULL : "smallint, integer, bigint or numeric";
 		case SOURCE_KIND:
+		case SOURCE_REASON:
 			return type == TEXTOID || type == VARCHAROID || type == BPCHAROID ||
 				get_typtype(type) == TYPTYPE_ENUM ?
 				NULL : "text, varchar, char or an enum";

@@ -1,6 +1,6 @@
 /*
  * source_row.c
- *	  A row of an attached table, read as a payment.
+ *	  A row of an attached table, read as a payment or a refund.
  *
  *	  Only functions of built-in types run here, never code of the table's
  *	  owner. Ids become the text that PostgreSQL prints for them. An amount is
@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/int.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/fmgrprotos.h"
@@ -21,6 +22,9 @@
 #include "utils/timestamp.h"
 
 #include "source.h"
+
+/* Where the engine ends a refund's reason. */
+#define REASON_CHARACTERS	1000
 
 /* The value of a role, or isnull if the table has no column for it. */
 static Datum
@@ -35,10 +39,10 @@ role_value(const Source *source, TupleTableSlot *slot, SourceRole role, bool *is
 SourceFate
 source_fate(const Source *source, TupleTableSlot *slot)
 {
-	const SourceRole needed[] = {SOURCE_USER, SOURCE_AMOUNT, SOURCE_PAYMENT_ID};
+	const SourceRole needed[] = {SOURCE_USER, SOURCE_AMOUNT, SOURCE_PAYMENT_ID, SOURCE_REFUND_ID};
 	bool		isnull;
 
-	if (source->column[SOURCE_PAID_WHEN].attno != 0)
+	if (source_names(source, SOURCE_PAID_WHEN))
 	{
 		Datum		paid = role_value(source, slot, SOURCE_PAID_WHEN, &isnull);
 
@@ -48,13 +52,13 @@ source_fate(const Source *source, TupleTableSlot *slot)
 	for (int i = 0; i < (int) lengthof(needed); i++)
 	{
 		role_value(source, slot, needed[i], &isnull);
-		if (isnull)
+		if (isnull && source_names(source, needed[i]))
 			return SOURCE_INCOMPLETE;
 	}
 	return SOURCE_COUNTS;
 }
 
-/* Always a copy: the payment outlives the slot's row. */
+/* Always a copy: what is made of it outlives the slot's row. */
 static text *
 text_of(Datum value, Oid type)
 {
@@ -89,6 +93,17 @@ prefixed(const text *prefix, text *id)
 	memcpy(VARDATA(both), VARDATA_ANY(prefix), before);
 	memcpy(VARDATA(both) + before, VARDATA_ANY(id), after);
 	return both;
+}
+
+/* An explanation too long for the books is no cause to refuse the refund. */
+static text *
+clipped(text *reason)
+{
+	int			bytes = pg_mbcharcliplen(VARDATA_ANY(reason), VARSIZE_ANY_EXHDR(reason),
+										 REASON_CHARACTERS);
+
+	return bytes == (int) VARSIZE_ANY_EXHDR(reason) ? reason :
+		cstring_to_text_with_len(VARDATA_ANY(reason), bytes);
 }
 
 static void
@@ -173,30 +188,46 @@ occurred_at(const Source *source, TupleTableSlot *slot)
 }
 
 /*
- * The payment that a row which counts stands for, in the order of the columns
- * of referral.payment: id, user, amount, base, kind, occurred_at.
+ * What a row that counts says in a role, as the books hold it.
  */
-void
-source_payment(const Source *source, TupleTableSlot *slot, Datum *payment, bool *nulls)
+Datum
+source_value(const Source *source, TupleTableSlot *slot, SourceRole role, bool *isnull)
 {
-	const SourceColumn *column = source->column;
-	Datum		value;
+	Oid			type = source->column[role].type;
+	Datum		value = role_value(source, slot, role, isnull);
+
+	if (role == SOURCE_OCCURRED_AT)
+	{
+		*isnull = false;
+		return TimestampTzGetDatum(occurred_at(source, slot));
+	}
+	if (*isnull)
+	{
+		*isnull = role != SOURCE_KIND;
+		return *isnull ? (Datum) 0 : PointerGetDatum(cstring_to_text("purchase"));
+	}
+	switch (role)
+	{
+		case SOURCE_PAYMENT_ID:
+		case SOURCE_REFUND_ID:
+			return PointerGetDatum(prefixed(source->id_prefix, text_of(value, type)));
+		case SOURCE_AMOUNT:
+		case SOURCE_BASE:
+		case SOURCE_REFUNDED:
+			return Int64GetDatum(micro_of(source, value, type));
+		case SOURCE_REASON:
+			return PointerGetDatum(clipped(text_of(value, type)));
+		default:
+			return PointerGetDatum(text_of(value, type));
+	}
+}
+
+/* What was given back of a payment so far; null is nothing, and so is less. */
+int64
+source_refunded(const Source *source, TupleTableSlot *slot)
+{
 	bool		isnull;
+	Datum		refunded = source_value(source, slot, SOURCE_REFUNDED, &isnull);
 
-	value = role_value(source, slot, SOURCE_PAYMENT_ID, &isnull);
-	payment[0] = PointerGetDatum(prefixed(source->id_prefix,
-										  text_of(value, column[SOURCE_PAYMENT_ID].type)));
-	value = role_value(source, slot, SOURCE_USER, &isnull);
-	payment[1] = PointerGetDatum(text_of(value, column[SOURCE_USER].type));
-	value = role_value(source, slot, SOURCE_AMOUNT, &isnull);
-	payment[2] = Int64GetDatum(micro_of(source, value, column[SOURCE_AMOUNT].type));
-	memset(nulls, false, PAYMENT_COLUMNS * sizeof(bool));
-
-	value = role_value(source, slot, SOURCE_BASE, &nulls[3]);
-	payment[3] = nulls[3] ? (Datum) 0 :
-		Int64GetDatum(micro_of(source, value, column[SOURCE_BASE].type));
-	value = role_value(source, slot, SOURCE_KIND, &isnull);
-	payment[4] = PointerGetDatum(isnull ? cstring_to_text("purchase") :
-								 text_of(value, column[SOURCE_KIND].type));
-	payment[5] = TimestampTzGetDatum(occurred_at(source, slot));
+	return isnull ? 0 : Max(DatumGetInt64(refunded), 0);
 }

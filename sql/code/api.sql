@@ -323,6 +323,52 @@ code: in any case of letters; click_id: the captured click; user_id, at: for ope
 Errors: unauthenticated, not_yours, invalid at.
 Example: POST /rpc/attribute {"code": "ada"}';
 
+CREATE FUNCTION referral_api.request_payout(payout_id text, amount_micro bigint DEFAULT NULL,
+                                            network text DEFAULT NULL, address text DEFAULT NULL,
+                                            user_id text DEFAULT NULL)
+    RETURNS referral.payout_row LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(request_payout.user_id);
+BEGIN
+    RETURN referral.request_payout(subject.user_id, request_payout.payout_id,
+                                   request_payout.amount_micro, request_payout.network,
+                                   request_payout.address, subject.program_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.request_payout(text, bigint, text, text, text) IS
+'Asks for a payout once, however often it is sent, and reserves its amount
+payout_id: the caller''s own, 1 to 200 characters; amount_micro: micro-units, left out, all that is
+available; network, address: left out, the member''s destination; user_id: for operators; left out,
+the caller''s own.
+Errors: idempotency_conflict, member_suspended, amount is not positive, payout_below_minimum,
+balance_insufficient, invalid destination, unauthenticated, not_yours, unknown_member.
+Example: POST /rpc/request_payout {"payout_id": "w-1", "amount_micro": 25000000}';
+
+CREATE FUNCTION referral_api.payout_cancel(payout_id text)
+    RETURNS referral.payout_row LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    caller record;
+BEGIN
+    IF referral.is_operator() THEN
+        RETURN referral.payout_cancel(payout_cancel.payout_id, referral.caller_program());
+    END IF;
+    -- Once it is processing, money may be on its way.
+    caller := referral.caller();
+    RETURN referral.move_payout(caller.program_id, payout_cancel.payout_id, '{requested}',
+                                'cancelled', NULL, NULL, caller.user_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.payout_cancel(text) IS
+'Takes back a payout: what it had reserved is available again
+payout_id: of a member, his own and only while it is requested; of an operator, anybody''s until it
+is sent. Repeating it changes nothing.
+Errors: unknown_payout, payout_not_actionable, unauthenticated.
+Example: POST /rpc/payout_cancel {"payout_id": "w-1"}';
+
 -- For operators.
 
 CREATE FUNCTION referral_api.enroll(user_id text, display_name text DEFAULT NULL,
@@ -403,6 +449,139 @@ base_micro: what commission is computed on, null = the amount; kind: "deposit" e
 occurred_at: left out, now, or when it is repeated, as recorded.
 Errors: idempotency_conflict, and what referral.payment refuses.
 Example: POST /rpc/record_payment {"payment_id": "p1", "user_id": "u43", "amount_micro": 2000000}';
+
+CREATE FUNCTION referral_api.record_refund(refund_id text, payment_id text, amount_micro bigint,
+                                           reason text DEFAULT NULL,
+                                           occurred_at timestamptz DEFAULT NULL)
+    RETURNS referral.refund_receipt LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.record_refund(
+        record_refund.refund_id, record_refund.payment_id, record_refund.amount_micro,
+        record_refund.reason, record_refund.occurred_at, referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.record_refund(text, text, bigint, text, timestamptz) IS
+'Records a refund once, however often it is sent, and returns what it took back
+refund_id: the caller''s own, 1 to 200 characters; payment_id: what is refunded; where it is not
+known yet, the refund waits for it; amount_micro: micro-units of the payment''s base; reason: at
+most 1000 characters; occurred_at: left out, now, or when it is repeated, as recorded.
+Errors: idempotency_conflict, and what referral.refund refuses.
+Example: POST /rpc/record_refund {"refund_id": "c1", "payment_id": "p1", "amount_micro": 500000}';
+
+CREATE FUNCTION referral_api.spend(user_id text, amount_micro bigint, spend_id text,
+                                   note text DEFAULT NULL)
+    RETURNS referral.spend_row LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.spend(spend.user_id, spend.amount_micro, spend.spend_id, spend.note,
+                                 referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.spend(text, bigint, text, text) IS
+'Spends a part of a member''s available balance once, however often it is sent
+amount_micro: micro-units; spend_id: the caller''s own, 1 to 200 characters; note: what for.
+Errors: unknown_member, idempotency_conflict, member_suspended, amount is not positive,
+balance_insufficient.
+Example: POST /rpc/spend {"user_id": "u42", "amount_micro": 2000000, "spend_id": "order-7"}';
+
+CREATE FUNCTION referral_api.unspend(spend_id text)
+    RETURNS referral.spend_row LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.unspend(unspend.spend_id, referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.unspend(text) IS
+'Undoes a spend, whole
+spend_id: as it was spent under. Repeating it changes nothing.
+Errors: unknown_spend.
+Example: POST /rpc/unspend {"spend_id": "order-7"}';
+
+CREATE FUNCTION referral_api.set_payout_destination(user_id text, network text, address text)
+    RETURNS referral.payout_destination_row
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.set_payout_destination(
+        set_payout_destination.user_id, set_payout_destination.network,
+        set_payout_destination.address, referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.set_payout_destination(text, text, text) IS
+'Says where a member wants later payouts sent that name no destination
+network: 1 to 100 characters; address: on it, 1 to 500; both null: none any more. user_id: whose.
+Errors: unknown_member, invalid destination, invalid network, invalid address.
+Example: POST /rpc/set_payout_destination {"user_id": "u42", "network": "sepa", "address": "DE02"}';
+
+CREATE FUNCTION referral_api.payout_processing(payout_id text)
+    RETURNS referral.payout_row LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.payout_processing(payout_processing.payout_id,
+                                             referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.payout_processing(text) IS
+'Says that a requested payout is being paid: the member can no longer cancel it
+payout_id: as it was requested. Repeating it changes nothing.
+Errors: unknown_payout, payout_not_actionable.
+Example: POST /rpc/payout_processing {"payout_id": "w-1"}';
+
+CREATE FUNCTION referral_api.payout_sent(payout_id text, reference text DEFAULT NULL)
+    RETURNS referral.payout_row LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.payout_sent(payout_sent.payout_id, payout_sent.reference,
+                                       referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.payout_sent(text, text) IS
+'Says that a payout was paid
+payout_id: as it was requested; reference: of the transfer. Repeating it with the same reference
+changes nothing.
+Errors: unknown_payout, payout_not_actionable, invalid reference.
+Example: POST /rpc/payout_sent {"payout_id": "w-1", "reference": "tx-81f3"}';
+
+CREATE FUNCTION referral_api.payout_failed(payout_id text, reason text DEFAULT NULL)
+    RETURNS referral.payout_row LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.payout_failed(payout_failed.payout_id, payout_failed.reason,
+                                         referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.payout_failed(text, text) IS
+'Says that a payout could not be paid: what it had reserved is available again
+payout_id: as it was requested; reason: why, which the member reads. Repeating it with the same
+reason changes nothing.
+Errors: unknown_payout, payout_not_actionable, invalid reason.
+Example: POST /rpc/payout_failed {"payout_id": "w-1", "reason": "account closed"}';
+
+CREATE FUNCTION referral_api.payout_batch(batch_id text, min_micro bigint DEFAULT NULL)
+    RETURNS SETOF referral.payout_row
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.payout_batch(payout_batch.batch_id, payout_batch.min_micro,
+                                        referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.payout_batch(text, bigint) IS
+'Requests all that is available for every member who is due, once for each batch
+batch_id: the caller''s own, 1 to 100 characters; known, it gives the same payouts as they stand
+now; min_micro: least amount in micro-units, never less than the program''s minimum.
+Errors: idempotency_conflict, invalid batch_id.
+Example: POST /rpc/payout_batch {"batch_id": "2026-02", "min_micro": 10000000}';
+
+CREATE FUNCTION referral_api.adjust(user_id text, adjustment_id text, amount_micro bigint,
+                                    note text, actor text DEFAULT NULL)
+    RETURNS referral.adjustment_row LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.adjust(adjust.user_id, adjust.adjustment_id, adjust.amount_micro,
+                                  adjust.note,
+                                  coalesce(adjust.actor, (referral.caller()).user_id),
+                                  referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.adjust(text, text, bigint, text, text) IS
+'Corrects a member''s balance once, however often it is sent; it may fall below zero
+adjustment_id: the caller''s own, 1 to 200 characters; amount_micro: micro-units, negative to take
+off; note: why, actor: who (left out, the caller), for the audit. user_id: whose.
+Errors: unknown_member, idempotency_conflict, amount is zero, invalid note, unauthenticated.
+Example: POST /rpc/adjust {"user_id": "u42", "adjustment_id": "j1", "amount_micro": -5, "note": "x"}';
 
 CREATE FUNCTION referral_api.explain_reward(id bigint)
     RETURNS jsonb LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER

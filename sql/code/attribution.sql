@@ -142,7 +142,8 @@ CREATE FUNCTION referral.attribution_status(program_id bigint, user_id text)
 AS $$
 BEGIN
     RETURN (SELECT CASE WHEN a.decision IS NOT NULL THEN a.decision
-                        WHEN a.rewarded_at IS NOT NULL THEN 'rewarded'
+                        WHEN a.rewarded_at IS NOT NULL
+                         AND (a.granted_at IS NOT NULL OR NOT p.uses_grants) THEN 'rewarded'
                         WHEN a.qualified_at IS NOT NULL THEN 'qualified'
                         WHEN statement_timestamp()
                              >= a.attributed_at + p.qualify_days * interval '24 hours'
@@ -155,7 +156,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.attribution_status(bigint, text) IS
-'The status of a user''s attribution as it reads now, NULL when he has none.';
+'The status of a user''s attribution as it reads now, NULL when he has none.
+rewarded: it made a reward and, where the program uses grants, one is confirmed.';
 
 CREATE FUNCTION referral.count_member_in(program_id bigint, member_id bigint)
     RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

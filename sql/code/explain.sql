@@ -145,6 +145,25 @@ $$;
 COMMENT ON FUNCTION referral.was_suspended(bigint, bigint, timestamptz) IS
 'Whether a member was suspended at an instant, by the audit.';
 
+CREATE FUNCTION referral.reward_now(program_id bigint, reward_id bigint) RETURNS jsonb
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT jsonb_build_object('status', listed.status,
+                                      'reversed_micro', listed.reversed_micro,
+                                      'written_off_micro', listed.written_off_micro)
+              FROM referral.reward AS r
+                   CROSS JOIN LATERAL referral.list_rewards(
+                       referral.member_name(r.program_id, r.member_id), NULL, 1, 0,
+                       r.reward_id + 1, r.program_id) AS listed
+             WHERE r.program_id = reward_now.program_id
+               AND r.reward_id = reward_now.reward_id);
+END
+$$;
+COMMENT ON FUNCTION referral.reward_now(bigint, bigint) IS
+'What became of a reward, as list_rewards() says it: status, reversed_micro, written_off_micro.';
+
 CREATE FUNCTION referral.explain_level(
     program_id bigint,
     member_id bigint,
@@ -197,7 +216,8 @@ BEGIN
             jsonb_build_object('id', frozen.id,
                                'amount_micro', frozen.amount_micro,
                                'available_at', frozen.available_at,
-                               'created_at', frozen.created_at) END,
+                               'created_at', frozen.created_at)
+            || referral.reward_now($1, frozen.id) END,
         'reason', CASE
             WHEN frozen.id IS NOT NULL THEN NULL
             WHEN suspended THEN 'suspended'
@@ -337,6 +357,113 @@ $$;
 COMMENT ON FUNCTION referral.explain_levels(bigint, text, jsonb, text, timestamptz) IS
 'explain_level() of every level of a payment''s line as it stood.';
 
+CREATE FUNCTION referral.explain_changes(
+    program_id bigint,
+    payment_id text,
+    level integer DEFAULT NULL)
+    RETURNS jsonb
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (
+        WITH paid AS (
+            SELECT p.program_id, p.payment_id, p.payment_no
+              FROM referral.payment AS p
+             WHERE p.program_id = explain_changes.program_id
+               AND p.payment_id = explain_changes.payment_id
+        ), rewards AS (
+            SELECT r.*,
+                   jsonb_build_object(
+                       'reward_id', r.reward_id,
+                       'level', r.level,
+                       'user_id', referral.member_name(r.program_id, r.member_id)) AS facts
+              FROM paid
+                   JOIN referral.reward AS r
+                     ON r.program_id = paid.program_id
+                    AND r.reward_id BETWEEN paid.payment_no * 16 AND paid.payment_no * 16 + 15
+             WHERE coalesce(r.level = explain_changes.level, true)
+        ), refunds AS (
+            SELECT g.*,
+                   lag(g.total_micro, 1, 0::bigint) OVER (ORDER BY g.total_micro) AS before_micro
+              FROM paid
+                   JOIN referral.refund_applied AS g USING (program_id, payment_no)
+        ), changes AS (
+            SELECT g.applied_at AS at, g.total_micro AS place,
+                   jsonb_build_object(
+                       'change', 'refund',
+                       'at', g.applied_at,
+                       'refund_id', g.refund_id,
+                       'amount_micro', g.total_micro - g.before_micro,
+                       'total_micro', g.total_micro,
+                       'reason', f.reason,
+                       'rewards', (
+                           SELECT coalesce(jsonb_agg(
+                                      r.facts || jsonb_build_object(
+                                          'reversed_micro',
+                                          taken.reversed_micro - former.reversed_micro,
+                                          'written_off_micro',
+                                          taken.written_off_micro - former.written_off_micro)
+                                      ORDER BY r.level), '[]')
+                             FROM rewards AS r
+                                  CROSS JOIN LATERAL referral.reversal(
+                                      r.program_id, r.reward_id, r.amount_micro, r.base_micro,
+                                      g.total_micro) AS taken
+                                  CROSS JOIN LATERAL referral.reversal(
+                                      r.program_id, r.reward_id, r.amount_micro, r.base_micro,
+                                      g.before_micro) AS former)) AS facts
+              FROM refunds AS g
+                   LEFT JOIN referral.refund AS f USING (program_id, refund_id)
+            UNION ALL
+            SELECT f.arrived_at, w.refund_no,
+                   jsonb_build_object(
+                       'change', 'refund_waiting',
+                       'at', f.arrived_at,
+                       'refund_id', w.refund_id,
+                       'amount_micro', w.amount_micro,
+                       'reason', f.reason)
+              FROM paid
+                   JOIN referral.refund_waiting AS w USING (program_id, payment_id)
+                   LEFT JOIN referral.refund AS f USING (program_id, refund_id)
+            UNION ALL
+            SELECT coalesce(s.spent_at, p.completed_at), u.settlement_no,
+                   r.facts || jsonb_build_object(
+                       'change', u.kind,
+                       'at', coalesce(s.spent_at, p.completed_at),
+                       'amount_micro', u.amount_micro)
+                   || CASE u.kind WHEN 'spent' THEN jsonb_build_object('spend_id', s.spend_id)
+                                  ELSE jsonb_build_object('payout_id', p.payout_id) END
+              FROM rewards AS r
+                   JOIN referral.settlement AS u USING (program_id, member_id, reward_id)
+                   LEFT JOIN referral.spend AS s
+                     ON u.kind = 'spent' AND s.program_id = u.program_id
+                    AND s.member_id = u.member_id AND s.spend_no = u.settler_no
+                   LEFT JOIN referral.payout AS p
+                     ON u.kind = 'paid_out' AND p.program_id = u.program_id
+                    AND p.member_id = u.member_id AND p.payout_no = u.settler_no
+            UNION ALL
+            SELECT coalesce(g.settled_at, g.claimed_at), r.reward_id,
+                   r.facts || jsonb_build_object(
+                       'change', 'grant_' || g.state,
+                       'at', coalesce(g.settled_at, g.claimed_at),
+                       'attempts', g.attempts,
+                       'error', g.error)
+              FROM rewards AS r
+                   JOIN referral.reward_grant AS g USING (program_id, reward_id)
+             WHERE g.state IS NOT NULL
+        )
+        SELECT coalesce(jsonb_agg(changes.facts ORDER BY changes.at,
+                                  changes.facts ->> 'change', changes.place), '[]')
+          FROM changes);
+END
+$$;
+COMMENT ON FUNCTION referral.explain_changes(bigint, text, integer) IS
+'What happened to a payment''s rewards since, in order of time: refund (and how much it took back of
+each reward or let go), refund_waiting, spent, paid_out, and how a grant stands (grant_claimed,
+grant_failed, grant_confirmed, grant_void).
+level: only the reward of this one; NULL for all. Amounts are in micro-units. A part of a spend or
+payout that was laid on a reward later, because it was owed, has the time of the spend or payout.';
+
 CREATE FUNCTION referral.explain_payment(
     payment_id text,
     program_id bigint DEFAULT referral.current_program())
@@ -397,7 +524,7 @@ BEGIN
             'available_at_local', paid.available_at AT TIME ZONE (stood ->> 'time_zone'),
             'available_at', paid.available_at),
         'levels', levels,
-        'changes', '[]'::jsonb);
+        'changes', referral.explain_changes($2, $1));
 END
 $$;
 COMMENT ON FUNCTION referral.explain_payment(text, bigint) IS
@@ -430,7 +557,9 @@ BEGIN
     END IF;
     explained := referral.explain_payment(frozen.payment_id, $2);
     RETURN explained - '{levels,outcome,reason}'::text[]
-           || jsonb_build_object('reward', frozen.facts)
+           || jsonb_build_object(
+               'reward', frozen.facts || referral.reward_now($2, $1),
+               'changes', referral.explain_changes($2, frozen.payment_id, frozen.level))
            || coalesce((SELECT e.level - '{reward,reason}'::text[]
                           FROM jsonb_array_elements(explained -> 'levels') AS e(level)
                          WHERE (e.level ->> 'level')::integer = frozen.level), '{}');

@@ -12,11 +12,15 @@ AS $$
         ('anon', '{validate_code}'::text[]),
         ('member', '{referral_overview, list_rewards, list_invitees, list_downline,
                      level_stats, earnings_by_day, campaign_code, set_custom_slug,
-                     remove_custom_slug, validate_code, attribute}'),
+                     remove_custom_slug, validate_code, attribute,
+                     request_payout, payout_cancel}'),
         ('operator', '{referral_overview, list_rewards, list_invitees, list_downline,
                        level_stats, earnings_by_day, campaign_code, set_custom_slug,
                        remove_custom_slug, validate_code, attribute,
-                       enroll, set_tier, suspend, reinstate, record_payment,
+                       request_payout, payout_cancel,
+                       enroll, set_tier, suspend, reinstate, record_payment, record_refund,
+                       spend, unspend, set_payout_destination, payout_processing, payout_sent,
+                       payout_failed, payout_batch, adjust,
                        explain_reward, explain_payment, verify}')
     ) a(part, names)
     JOIN pg_proc p ON p.proname = ANY (a.names)

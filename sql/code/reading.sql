@@ -14,21 +14,29 @@ CREATE FUNCTION referral.balance_of(program_id bigint, member_id bigint) RETURNS
 AS $$
 DECLARE
     balance referral.balance;
+    used_micro numeric;
 BEGIN
-    SELECT coalesce(sum(e.amount_micro) FILTER (WHERE e.available_at > statement_timestamp()), 0),
-           coalesce(sum(e.amount_micro), 0)
-      INTO balance.pending_micro, balance.lifetime_micro
-      FROM referral.earning AS e
-     WHERE e.program_id = balance_of.program_id
-       AND e.member_id = balance_of.member_id;
-    balance.available_micro := balance.lifetime_micro - balance.pending_micro;
+    SELECT earned.pending_micro,
+           earned.net_micro + coalesce(a.adjusted_micro, 0),
+           coalesce(a.spent_micro::numeric + a.paid_out_micro + a.reserved_micro, 0)
+      INTO balance.pending_micro, balance.lifetime_micro, used_micro
+      FROM (SELECT coalesce(sum(e.amount_micro - e.reversed_micro)
+                            FILTER (WHERE e.available_at > statement_timestamp()), 0),
+                   coalesce(sum(e.amount_micro - e.reversed_micro), 0)
+              FROM referral.earning AS e
+             WHERE e.program_id = balance_of.program_id
+               AND e.member_id = balance_of.member_id) AS earned(pending_micro, net_micro)
+           LEFT JOIN referral.account AS a
+             ON a.program_id = balance_of.program_id AND a.member_id = balance_of.member_id;
+    balance.available_micro := balance.lifetime_micro - balance.pending_micro - used_micro;
     RETURN balance;
 END
 $$;
 COMMENT ON FUNCTION referral.balance_of(bigint, bigint) IS
 'Balance of a member in micro-units, by his internal number: the one place that says what a balance
 is.
-A member without earnings has zeros.';
+A member without earnings has zeros. available is below zero where refunds took back what was spent
+or paid out already.';
 
 CREATE FUNCTION referral.referral_overview(
     user_id text,
@@ -84,99 +92,6 @@ COMMENT ON FUNCTION referral.referral_overview(text, bigint) IS
 'One member at a glance: codes, tier, rate, paid invitees, balance, who invited him.
 user_id: the application''s id of the member. One row; none for an unknown user. Balances are in
 micro-units; rate_bps is level 1 outside campaigns at his tier.';
-
-CREATE FUNCTION referral.list_rewards(
-    user_id text,
-    status text[] DEFAULT NULL,
-    max_rows integer DEFAULT NULL,
-    skip integer DEFAULT NULL,
-    before_id bigint DEFAULT NULL,
-    program_id bigint DEFAULT referral.current_program())
-    RETURNS SETOF referral.reward_row
-    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
-    SET search_path = pg_catalog, pg_temp
-    SET enable_sort = off
-    SET jit = off
-AS $$
-DECLARE
-    beneficiary bigint := (SELECT m.member_id
-                             FROM referral.member AS m
-                            WHERE m.program_id = list_rewards.program_id
-                              AND m.user_id = list_rewards.user_id);
-    pending   boolean := list_rewards.status IS NULL
-                         OR coalesce('pending' = ANY (list_rewards.status), false);
-    available boolean := list_rewards.status IS NULL
-                         OR coalesce('available' = ANY (list_rewards.status), false);
-    first_id  bigint := coalesce(list_rewards.before_id, 9223372036854775807);
-    walk_from bigint := first_id;
-    matching  bigint;
-BEGIN
-    -- The counters know how many rewards match: the walk ends with the last of
-    -- them instead of at the end of the history. Pending ones are the newest,
-    -- so their walk starts at the top even where the page does not.
-    IF list_rewards.status IS NOT NULL THEN
-        SELECT sum(e.rewards)
-          INTO matching
-          FROM referral.earning AS e
-         WHERE e.program_id = list_rewards.program_id
-           AND e.member_id = beneficiary
-           AND CASE WHEN e.available_at > statement_timestamp() THEN pending ELSE available END;
-        IF coalesce(matching, 0) <= 0 THEN
-            RETURN;
-        END IF;
-        IF NOT available THEN
-            walk_from := 9223372036854775807;
-        END IF;
-    END IF;
-
-    RETURN QUERY
-    SELECT r.reward_id,
-           CASE WHEN r.available_at > statement_timestamp() THEN 'pending' ELSE 'available' END,
-           r.level::integer,
-           r.tier,
-           r.rate_bps,
-           r.base_micro,
-           r.amount_micro,
-           0::bigint,
-           0::bigint,
-           p.currency,
-           payer.user_id::text,
-           payer.display_name,
-           r.payment_id::text,
-           r.created_at,
-           r.available_at
-      FROM (SELECT matched.*
-              FROM (SELECT walked.*
-                      FROM referral.reward AS walked
-                     WHERE walked.program_id = list_rewards.program_id
-                       AND (walked.member_id, walked.reward_id) >= (beneficiary, 0)
-                       AND (walked.member_id, walked.reward_id) < (beneficiary, walk_from)
-                       AND CASE WHEN walked.available_at > statement_timestamp()
-                                THEN pending ELSE available END
-                     ORDER BY walked.member_id DESC, walked.reward_id DESC
-                     LIMIT matching) AS matched
-             WHERE matched.reward_id < first_id
-             ORDER BY matched.member_id DESC, matched.reward_id DESC
-             LIMIT CASE WHEN list_rewards.max_rows >= 0 THEN list_rewards.max_rows ELSE 50 END
-            OFFSET greatest(list_rewards.skip, 0)) AS r
-           CROSS JOIN LATERAL (SELECT program.currency
-                                 FROM referral.program
-                                WHERE program.program_id = r.program_id
-                                LIMIT 1) AS p
-           LEFT JOIN LATERAL (SELECT m.user_id, m.display_name
-                                FROM referral.member AS m
-                               WHERE m.program_id = r.program_id
-                                 AND m.member_id = r.payer_id
-                               LIMIT 1) AS payer ON true
-     ORDER BY r.member_id DESC, r.reward_id DESC;
-END
-$$;
-COMMENT ON FUNCTION referral.list_rewards(text, text[], integer, integer, bigint, bigint) IS
-'Rewards of a member, newest first (descending id, the order of processing).
-user_id: the application''s id of the member; an unknown one has no rewards. status: only these of
-pending, available; NULL for all; unknown ones match nothing. max_rows: page length, NULL or
-negative for 50. skip: rows passed over first, NULL or negative for 0. before_id: only ids below it;
-pages by it cost the same however far down.';
 
 CREATE FUNCTION referral.list_invitees(
     user_id text,
@@ -330,7 +245,7 @@ BEGIN
         SELECT e.level,
                sum(e.volume_micro) AS volume_micro,
                sum(e.deposits_micro) AS deposits_micro,
-               sum(e.amount_micro) AS amount_micro
+               sum(e.amount_micro - e.reversed_micro) AS net_micro
           FROM me
                JOIN referral.earning AS e
                  ON e.program_id = me.program_id AND e.member_id = me.member_id
@@ -346,7 +261,7 @@ BEGIN
            coalesce(counted.members, 0)::bigint,
            coalesce(earned.volume_micro, 0)::bigint,
            coalesce(earned.deposits_micro, 0)::bigint,
-           coalesce(earned.amount_micro, 0)::bigint,
+           coalesce(earned.net_micro, 0)::bigint,
            coalesce((SELECT r.rate_bps
                        FROM referral.rate AS r
                       WHERE r.program_id = me.program_id
@@ -366,7 +281,7 @@ COMMENT ON FUNCTION referral.level_stats(text, bigint) IS
 'What stands and was earned on each level below a member: a row for every level from 1 to the
 program''s max_level, zeros included.
 user_id: the application''s id of the member; none for an unknown one. Amounts are in micro-units,
-rate_bps in basis points.
+earnings net of reversals; rate_bps in basis points.
 Errors: 22003 if a sum of one level does not fit bigint.';
 
 CREATE FUNCTION referral.earnings_by_day(
@@ -382,7 +297,7 @@ BEGIN
     RETURN QUERY
     SELECT e.earned_on,
            sum(e.amount_micro),
-           0::numeric,
+           sum(e.reversed_micro),
            sum(e.rewards)::bigint
       FROM referral.member AS m
            JOIN referral.earning AS e
@@ -401,4 +316,5 @@ COMMENT ON FUNCTION referral.earnings_by_day(text, date, date, bigint) IS
 out.
 user_id: the application''s id of the member; an unknown one has no days. since: first day; until:
 the day after the last one; NULL for no bound. Days are those of the payments'' occurred_at in the
-program''s time zone. Amounts are in micro-units; payments counts those that earned him something.';
+program''s time zone. Amounts are in micro-units: earned by these payments, and taken back of that
+by refunds since. payments counts those that earned him something.';

@@ -8,10 +8,10 @@ CREATE TYPE referral.balance AS (
     available_micro numeric,
     lifetime_micro  numeric
 );
-COMMENT ON TYPE referral.balance IS 'What a member has earned: lifetime = pending + available, while nothing was spent or paid out';
-COMMENT ON COLUMN referral.balance.pending_micro IS 'Micro-units of the program''s currency whose hold is not over yet';
-COMMENT ON COLUMN referral.balance.available_micro IS 'Micro-units of the program''s currency that may be spent or paid out';
-COMMENT ON COLUMN referral.balance.lifetime_micro IS 'Micro-units of the program''s currency ever earned, net of reversals';
+COMMENT ON TYPE referral.balance IS 'What a member has: available = lifetime - pending - spent - paid out - reserved by open payouts';
+COMMENT ON COLUMN referral.balance.pending_micro IS 'Micro-units of the program''s currency whose hold is not over yet, net of reversals';
+COMMENT ON COLUMN referral.balance.available_micro IS 'Micro-units of the program''s currency that may be spent or paid out; below zero: owed by the next earnings';
+COMMENT ON COLUMN referral.balance.lifetime_micro IS 'Micro-units of the program''s currency ever earned, net of reversals, plus adjustments';
 
 CREATE TYPE referral.overview AS (
     primary_code    text,
@@ -30,7 +30,7 @@ COMMENT ON COLUMN referral.overview.tier IS 'Tier by which his next reward is co
 COMMENT ON COLUMN referral.overview.tier_label IS 'Name of the tier; NULL without tiers';
 COMMENT ON COLUMN referral.overview.rate_bps IS 'Basis points of level 1 at his tier outside campaigns; 0: no such rate';
 COMMENT ON COLUMN referral.overview.paid_invitees IS 'Members he referred who made a first earning payment';
-COMMENT ON COLUMN referral.overview.balance IS 'What he earned, in micro-units of the program''s currency';
+COMMENT ON COLUMN referral.overview.balance IS 'What he has, in micro-units of the program''s currency';
 COMMENT ON COLUMN referral.overview.inviter_display IS 'Display name of who referred him; NULL: nobody, or one without a name';
 
 CREATE TYPE referral.reward_row AS (
@@ -52,7 +52,7 @@ CREATE TYPE referral.reward_row AS (
 );
 COMMENT ON TYPE referral.reward_row IS 'One reward: what one payment earned a member on one level; what list_rewards() returns';
 COMMENT ON COLUMN referral.reward_row.id IS 'Rises with the order of processing';
-COMMENT ON COLUMN referral.reward_row.status IS 'pending: the hold is not over; available: it is';
+COMMENT ON COLUMN referral.reward_row.status IS 'reversed: refunds took all of it back; spent, paid_out: used up in full, the last part by a spend or by a payout; pending: the hold is not over; available: it is';
 COMMENT ON COLUMN referral.reward_row.level IS '0: his own payment; 1: a payment of somebody he referred; 2..10: further down';
 COMMENT ON COLUMN referral.reward_row.tier IS 'His tier when the payment was processed';
 COMMENT ON COLUMN referral.reward_row.rate_bps IS 'Basis points applied to the base';
@@ -124,6 +124,60 @@ COMMENT ON COLUMN referral.day_row.day IS 'Day of the payments'' occurred_at in 
 COMMENT ON COLUMN referral.day_row.earned_micro IS 'Micro-units earned, reversals not taken off';
 COMMENT ON COLUMN referral.day_row.reversed_micro IS 'Micro-units of these that refunds took back later';
 COMMENT ON COLUMN referral.day_row.payments IS 'Payments that earned him something';
+
+CREATE TYPE referral.payout_row AS (
+    id           text,
+    amount_micro bigint,
+    network      text,
+    address      text,
+    status       text,
+    reference    text,
+    note         text,
+    requested_at timestamptz,
+    completed_at timestamptz,
+    user_id      text,
+    batch_id     text
+);
+COMMENT ON TYPE referral.payout_row IS 'One payout; what list_payouts() and the functions that write payouts return';
+COMMENT ON COLUMN referral.payout_row.id IS 'As the caller named it';
+COMMENT ON COLUMN referral.payout_row.amount_micro IS 'Micro-units of the program''s currency';
+COMMENT ON COLUMN referral.payout_row.network IS 'Where to: the network, bank or scheme; NULL: as agreed elsewhere';
+COMMENT ON COLUMN referral.payout_row.address IS 'Where to: the address or account in the network; NULL: as agreed elsewhere';
+COMMENT ON COLUMN referral.payout_row.status IS 'requested, processing: the amount is reserved; sent: paid out; failed, cancelled: the reserve was given back';
+COMMENT ON COLUMN referral.payout_row.reference IS 'Of the transfer, once sent; NULL: none given';
+COMMENT ON COLUMN referral.payout_row.note IS 'Why it failed; NULL: it did not, or nobody said';
+COMMENT ON COLUMN referral.payout_row.requested_at IS 'When it was requested';
+COMMENT ON COLUMN referral.payout_row.completed_at IS 'When it was sent, failed or cancelled; NULL: it is open';
+COMMENT ON COLUMN referral.payout_row.user_id IS 'Who is paid: the application''s id of the member';
+COMMENT ON COLUMN referral.payout_row.batch_id IS 'The payout_batch() that requested it; NULL: the member or an operator did';
+
+CREATE TYPE referral.statement_row AS (
+    at                timestamptz,
+    currency          text,
+    pending_micro     numeric,
+    available_micro   numeric,
+    lifetime_micro    numeric,
+    earned_micro      numeric,
+    reversed_micro    numeric,
+    written_off_micro numeric,
+    adjusted_micro    numeric,
+    spent_micro       numeric,
+    paid_out_micro    numeric,
+    reserved_micro    numeric
+);
+COMMENT ON TYPE referral.statement_row IS 'A member''s books as recorded at an instant; what statement() returns';
+COMMENT ON COLUMN referral.statement_row.at IS 'The instant: what was recorded then or before is in it';
+COMMENT ON COLUMN referral.statement_row.currency IS 'Currency of the program, of which the amounts are millionths';
+COMMENT ON COLUMN referral.statement_row.pending_micro IS 'Micro-units whose hold was not over, net of reversals';
+COMMENT ON COLUMN referral.statement_row.available_micro IS 'lifetime - pending - spent - paid out - reserved, in micro-units';
+COMMENT ON COLUMN referral.statement_row.lifetime_micro IS 'earned - reversed + adjusted, in micro-units';
+COMMENT ON COLUMN referral.statement_row.earned_micro IS 'Micro-units of all rewards, reversals not taken off';
+COMMENT ON COLUMN referral.statement_row.reversed_micro IS 'Micro-units that refunds took back';
+COMMENT ON COLUMN referral.statement_row.written_off_micro IS 'Micro-units that refunds should have taken back but the debt policy let go';
+COMMENT ON COLUMN referral.statement_row.adjusted_micro IS 'Micro-units of all adjustments, either way';
+COMMENT ON COLUMN referral.statement_row.spent_micro IS 'Micro-units of spends that were not undone';
+COMMENT ON COLUMN referral.statement_row.paid_out_micro IS 'Micro-units of payouts that were sent';
+COMMENT ON COLUMN referral.statement_row.reserved_micro IS 'Micro-units of payouts that were open';
 
 CREATE TYPE referral.broken_invariant AS (
     program_id bigint,
@@ -234,3 +288,77 @@ COMMENT ON COLUMN referral.refund_receipt.replayed IS 'True: it was recorded bef
 COMMENT ON COLUMN referral.refund_receipt.state IS 'applied, or waiting: its payment is not there yet, or waits for a review';
 COMMENT ON COLUMN referral.refund_receipt.reversed_micro IS 'Micro-units it took back from rewards, over all levels';
 COMMENT ON COLUMN referral.refund_receipt.written_off_micro IS 'Micro-units it should have taken back but the debt policy let go';
+
+CREATE TYPE referral.spend_row AS (
+    spend_id     text,
+    user_id      text,
+    amount_micro bigint,
+    note         text,
+    spent_at     timestamptz,
+    unspent_at   timestamptz
+);
+COMMENT ON TYPE referral.spend_row IS 'One spend of a balance; what spend() and unspend() return';
+COMMENT ON COLUMN referral.spend_row.spend_id IS 'The spend, as the application named it';
+COMMENT ON COLUMN referral.spend_row.user_id IS 'Whose balance it was';
+COMMENT ON COLUMN referral.spend_row.amount_micro IS 'Micro-units of the program''s currency';
+COMMENT ON COLUMN referral.spend_row.note IS 'What for; NULL: not said';
+COMMENT ON COLUMN referral.spend_row.spent_at IS 'When it was recorded';
+COMMENT ON COLUMN referral.spend_row.unspent_at IS 'When it was undone; NULL: it stands';
+
+CREATE TYPE referral.payout_destination_row AS (
+    user_id text,
+    network text,
+    address text,
+    set_at  timestamptz
+);
+COMMENT ON TYPE referral.payout_destination_row IS 'Where a member wants his payouts sent; what set_payout_destination() returns';
+COMMENT ON COLUMN referral.payout_destination_row.user_id IS 'The member';
+COMMENT ON COLUMN referral.payout_destination_row.network IS 'How it is sent: a bank, a chain; NULL: no destination';
+COMMENT ON COLUMN referral.payout_destination_row.address IS 'Where to on that network; NULL: no destination';
+COMMENT ON COLUMN referral.payout_destination_row.set_at IS 'Since when; NULL: no destination';
+
+CREATE TYPE referral.adjustment_row AS (
+    adjustment_id text,
+    user_id       text,
+    amount_micro  bigint,
+    note          text,
+    actor         text,
+    created_at    timestamptz
+);
+COMMENT ON TYPE referral.adjustment_row IS 'One correction of a balance; what adjust() returns';
+COMMENT ON COLUMN referral.adjustment_row.adjustment_id IS 'The correction, as the operator named it';
+COMMENT ON COLUMN referral.adjustment_row.user_id IS 'Whose balance was corrected';
+COMMENT ON COLUMN referral.adjustment_row.amount_micro IS 'Micro-units of the program''s currency; negative: taken off';
+COMMENT ON COLUMN referral.adjustment_row.note IS 'Why';
+COMMENT ON COLUMN referral.adjustment_row.actor IS 'Who did it';
+COMMENT ON COLUMN referral.adjustment_row.created_at IS 'When it was recorded';
+
+CREATE TYPE referral.grant_row AS (
+    grant_key    text,
+    user_id      text,
+    reward_id    bigint,
+    amount_micro bigint,
+    currency     text,
+    payment_id   text,
+    attempts     integer,
+    status       text
+);
+COMMENT ON TYPE referral.grant_row IS 'One reward on its way to an outside billing system; what claim_grants(), confirm_grant() and fail_grant() return';
+COMMENT ON COLUMN referral.grant_row.grant_key IS 'Names the grant to both systems, however often it is claimed';
+COMMENT ON COLUMN referral.grant_row.user_id IS 'Whose reward it is';
+COMMENT ON COLUMN referral.grant_row.reward_id IS 'The reward, as list_rewards() shows it';
+COMMENT ON COLUMN referral.grant_row.amount_micro IS 'Micro-units of the reward, less what refunds took back so far';
+COMMENT ON COLUMN referral.grant_row.currency IS 'Currency of the program, of which the amount is millionths';
+COMMENT ON COLUMN referral.grant_row.payment_id IS 'The payment that earned it';
+COMMENT ON COLUMN referral.grant_row.attempts IS 'How often it was claimed';
+COMMENT ON COLUMN referral.grant_row.status IS 'open: to be claimed; claimed; failed: until recover_grants() opens it again; confirmed; void: wholly refunded before it was granted';
+
+CREATE TYPE referral.recovery AS (
+    attempted bigint,
+    recovered bigint,
+    errors    bigint
+);
+COMMENT ON TYPE referral.recovery IS 'What recover_grants() did';
+COMMENT ON COLUMN referral.recovery.attempted IS 'Grants that had failed, or whose worker was lost';
+COMMENT ON COLUMN referral.recovery.recovered IS 'Of these, those that are open again';
+COMMENT ON COLUMN referral.recovery.errors IS 'Of these, those that are void: wholly refunded meanwhile';

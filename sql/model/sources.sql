@@ -12,7 +12,7 @@ SELECT s.program_id, s.source_id, s.relation,
                      SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid))
             THEN 'became a partition'
             ELSE 'attached' END AS state,
-       k.incomplete, k.known
+       k.incomplete, k.known, k.decreased
 FROM referral.source s
 LEFT JOIN pg_catalog.pg_class c ON c.oid = s.relation
 CROSS JOIN LATERAL (
@@ -27,11 +27,12 @@ CROSS JOIN LATERAL (
                   || pg_catalog.convert_to(s.source_id::text, 'UTF8') || '\x00'::bytea) t
 CROSS JOIN LATERAL (
     SELECT coalesce(pg_catalog.sum(x.incomplete), 0) AS incomplete,
-           coalesce(pg_catalog.sum(x.known), 0) AS known
+           coalesce(pg_catalog.sum(x.known), 0) AS known,
+           coalesce(pg_catalog.sum(x.decreased), 0) AS decreased
     FROM referral.source_skipped x
     WHERE x.program_id = s.program_id AND x.source_id = s.source_id) k;
 COMMENT ON VIEW referral.stat_source IS
-'Attached tables: whether their triggers are in place (state is ''attached''; what else it says calls for detach() and attach(), or for the trigger to be enabled), and how many rows made no payment because a user, amount or payment id was null (incomplete) or the id was there already (known).';
+'Attached tables: whether their triggers are in place (state is ''attached''; what else it says calls for detach() and attach(), or for the trigger to be enabled), and how many rows made no payment or refund because a user, amount or id was null (incomplete), the id was there already (known), or what was given back became less (decreased).';
 
 CREATE OR REPLACE VIEW referral.stat_progress AS
 SELECT p.program_id, p.progress_id, p.task, p.subject,
@@ -47,6 +48,6 @@ SELECT p.program_id, p.progress_id, p.task, p.subject,
        p.started_at, p.updated_at, p.finished_at, p.pid
 FROM referral.progress p;
 COMMENT ON VIEW referral.stat_progress IS
-'Long work (backfill), as of its last commit: done and skipped of total rows. What was interrupted is gone on with by calling it again, which is a row of its own.';
+'Long work (backfill), as of its last commit: payments and refunds that it took in (done) and rows skipped, of a table of total rows. What was interrupted is gone on with by calling it again, which is a row of its own.';
 
 SELECT referral.restore_triggers();

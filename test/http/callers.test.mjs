@@ -50,6 +50,8 @@ test('nobody in particular gets 401, but may look a code up', async () => {
                         'level_stats', 'remove_custom_slug']) {
         assert.equal((await call(name)).status, 401, name);
     }
+    assert.equal((await call('request_payout', { payout_id: 'x' })).status, 401);
+    assert.equal((await call('payout_cancel', { payout_id: 'x' })).status, 401);
     assert.equal((await call('set_custom_slug', { slug: 'mine' })).status, 401);
     const code = sql("SELECT code FROM referral.code WHERE program_id = 1 AND user_id = 'ada' AND kind = 'uid'")[0];
     const anonymous = await call('validate_code', { code }, token({ role: 'web_anon', program_id: 1 }));
@@ -74,6 +76,15 @@ test('a member may do nothing of an operator\'s', async () => {
         suspend: { user_id: 'bob', note: '', actor: 'ada' },
         reinstate: { user_id: 'bob', note: '', actor: 'ada' },
         record_payment: { payment_id: 'x', user_id: 'bob', amount_micro: 1 },
+        record_refund: { refund_id: 'x', payment_id: 'p1', amount_micro: 1 },
+        spend: { user_id: 'ada', amount_micro: 1, spend_id: 'x' },
+        unspend: { spend_id: 'x' },
+        set_payout_destination: { user_id: 'ada', network: 'sepa', address: 'DE1' },
+        payout_processing: { payout_id: 'x' },
+        payout_sent: { payout_id: 'x' },
+        payout_failed: { payout_id: 'x' },
+        payout_batch: { batch_id: 'x' },
+        adjust: { user_id: 'ada', adjustment_id: 'x', amount_micro: 1, note: 'please' },
         explain_payment: { payment_id: 'p1' },
         explain_reward: { id: 1 },
         verify: {},

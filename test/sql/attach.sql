@@ -143,7 +143,6 @@ SELECT statement, shop.error(statement) FROM (VALUES
     ('SELECT referral.attach(NULL, ''payer'', ''cents'', ''id'')'),
     ('SELECT referral.attach(''shop.plain'', NULL, ''cents'', ''id'')'),
     ('SELECT referral.attach(''shop.plain'', ''payer'', ''cents'', ''id'', 0)'),
-    ('SELECT referral.attach(''shop.plain'', ''payer'', ''cents'', ''id'', refunded => ''cents'')'),
     ('SELECT referral.attach(''shop.plain'', ''payer'', ''cents'', ''id'', id_prefix => repeat(''p'', 101))'),
     ('SELECT referral.attach(''shop.plain'', ''payer'', ''cents'', ''id'', program_id => 7999)'),
     ('SELECT referral.attach(''shop.plain'', ''Payer'', ''cents'', ''id'')'),

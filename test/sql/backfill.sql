@@ -123,6 +123,29 @@ CALL referral.backfill('referral.payment', 2);
 CALL referral.backfill('referral.payment', 2);
 SELECT program_id, payment_id, taken_in FROM referral.payment WHERE program_id IN (7301, 7302) AND starts_with(payment_id, 'u-') ORDER BY program_id, payment_no;
 
+-- 8. Refunds: of attached tables, and those that no trigger saw.
+SET client_min_messages = warning;
+CREATE TABLE old.orders (id integer, payer text, cents integer, back integer);
+CREATE TABLE old.refunds (id integer, order_id integer, cents integer, at timestamptz);
+INSERT INTO old.orders SELECT i, 'u', 100, i % 3 * 10 FROM generate_series(1, 10) i;
+INSERT INTO old.refunds SELECT i, 11 - i, 5, timestamptz '2024-01-01 UTC' - i * interval '1 day' FROM generate_series(1, 10) i;
+SELECT referral.attach_refunds('old.refunds', 'order_id', 'cents', 'id', 10000, occurred_at => 'at', id_prefix => 'r-') > 0 AS refunds;
+SET client_min_messages = notice;
+CALL referral.backfill('old.refunds', 4);
+SELECT referral.attach('old.orders', 'payer', 'cents', 'id', 10000, refunded => 'back', id_prefix => 'r-') > 0 AS orders;
+CALL referral.backfill('old.orders', 4);
+CALL referral.backfill('old.orders');
+CALL referral.backfill('old.refunds');
+SELECT count(*), sum(amount_micro), array_agg(refund_id ORDER BY refund_no) AS ids FROM referral.refund WHERE program_id = 7301;
+SELECT count(*), sum(amount_micro) FROM referral.refund_waiting;
+ALTER TABLE referral.refund DISABLE TRIGGER USER;
+INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES
+    (7301, 'v-1', 'r-1', 1), (7301, 'v-2', 'r-1', 1000000), (7301, 'v-3', 'r-2', 1), (7301, 'v-4', 'nothing', 1);
+ALTER TABLE referral.refund ENABLE TRIGGER USER;
+CALL referral.backfill('referral.refund', 2);
+CALL referral.backfill('referral.refund', 2);
+SELECT refund_id, taken_in FROM referral.refund WHERE program_id = 7301 AND starts_with(refund_id, 'v-') ORDER BY refund_no;
+
 SET client_min_messages = warning;
 SELECT count(*) AS detached FROM referral.source s, LATERAL referral.detach(s.relation, s.program_id) d WHERE s.program_id IN (7301, 7302) AND d;
 \c :home

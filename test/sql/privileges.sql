@@ -87,8 +87,8 @@ SELECT is_empty($$
 SELECT bag_eq($$
     SELECT c.relname::text, a.grantee::regrole::text, a.privilege_type
     FROM relation c, aclexplode(c.relacl) a WHERE a.grantee <> c.relowner $$,
-    $$ VALUES ('payment_no_seq', '-', 'USAGE') $$,
-    'nobody has a right on a table; a payment''s number is everybody''s');
+    $$ VALUES ('payment_no_seq', '-', 'USAGE'), ('refund_no_seq', '-', 'USAGE') $$,
+    'nobody has a right on a table; the numbers of payments and refunds are everybody''s');
 SELECT is_empty($$
     SELECT n.nspname FROM pg_namespace n, aclexplode(n.nspacl) a
     WHERE n.nspname IN ('referral', 'referral_api') AND a.grantee <> n.nspowner $$,

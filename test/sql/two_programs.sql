@@ -27,6 +27,12 @@ BEGIN
     PERFORM referral.set_custom_slug('top', 'same', program);
     PERFORM referral.record_payment('p' || n, u, 1000000 * factor, NULL, 'purchase', '2024-02-01 12:00+0', program)
     FROM (VALUES (1, 'ann'), (2, 'bob'), (3, 'dan'), (4, 'eve'), (5, 'ann'), (6, 'nobody')) v(n, u);
+    PERFORM referral.record_refund('early', 'p7', 1000 * factor, NULL, '2024-02-01 12:00+0', program);
+    PERFORM referral.record_payment('p7', 'bob', 1000000 * factor, NULL, 'purchase', '2024-02-01 12:00+0', program);
+    PERFORM referral.record_refund('f' || n, 'p' || n, 100000 * factor, 'why' || mark, '2024-02-02', program)
+    FROM generate_series(1, 5) n;
+    PERFORM referral.apply_waiting(program, '{p7}');
+    PERFORM referral.take_in_refunds(program, '{early}');
     PERFORM referral.suspend('bob', 'why' || mark, 'ops' || mark, program);
     PERFORM referral.reinstate('bob', 'why not' || mark, 'ops' || mark, program);
     PERFORM referral.suspend('far', 'why' || mark, 'ops' || mark, program);
@@ -36,6 +42,26 @@ BEGIN
                             unit_micro => 10000 * factor, occurred_at => 'at', program_id => program);
     EXECUTE format($f$INSERT INTO beside.shop%s VALUES ('s1', 'bob', 7, '2024-02-03')$f$, program);
     PERFORM referral.detach(format('beside.shop%s', program)::regclass, program);
+    EXECUTE format('CREATE TABLE beside.given%s (id text, sale text, cents integer)', program);
+    PERFORM referral.attach_refunds(format('beside.given%s', program)::regclass, 'sale', 'cents', 'id',
+                                    unit_micro => 10000 * factor, program_id => program);
+    EXECUTE format($f$INSERT INTO beside.given%s VALUES ('g1', 's1', 2)$f$, program);
+    PERFORM referral.detach(format('beside.given%s', program)::regclass, program);
+    PERFORM referral.confirm_grant(g.grant_key, program) FROM referral.claim_grants(2, program) g;
+    PERFORM referral.fail_grant(g.grant_key, 'no' || mark, program) FROM referral.claim_grants(3, program) g;
+    PERFORM referral.recover_grants(1, program);
+    PERFORM referral.record_refund('r1', 'p1', 300000 * factor, 'refund' || mark, '2024-02-04', program);
+    PERFORM referral.adjust('top', 'j1', 1000 * factor, 'adjust' || mark, 'ops' || mark, program);
+    PERFORM referral.spend('top', 2000 * factor, 's1', 'spend' || mark, program);
+    PERFORM referral.spend('top', 1000 * factor, 's2', 'spend' || mark, program);
+    PERFORM referral.unspend('s2', program);
+    PERFORM referral.set_payout_destination('top', 'net' || mark, 'address' || mark, program);
+    PERFORM referral.request_payout('top', w, 100 * factor, program_id => program) FROM unnest('{w1,w2,w3,w4,w5}'::text[]) w;
+    PERFORM referral.payout_processing('w1', program);
+    PERFORM referral.payout_sent('w2', 'reference' || mark, program);
+    PERFORM referral.payout_failed('w3', 'reason' || mark, program);
+    PERFORM referral.payout_cancel('w4', program);
+    PERFORM referral.payout_batch('b1', 100 * factor, program);
 END
 $$;
 
@@ -78,6 +104,9 @@ INSERT INTO reading VALUES
     ('referral.explain_level(%p, %m, 1, 0, 5, 5, NULL, clock_timestamp())'),
     ('referral.explain_levels(%p, ''p1'', ''{"max_level": 3}'', NULL, clock_timestamp())'),
     ('referral.refused_payment(%p, ''p6'', ''{}'')'),
+    ('referral.get_spend(%p, ''s1'')'),
+    ('referral.get_payout(%p, ''w2'')'),
+    ('referral.payouts_due(%p, 1)'),
     ('referral.verify(%p)'),
     ('referral.verify_intake(%p)'),
     ('referral.verify_rewards(%p)'),
@@ -118,7 +147,7 @@ BEGIN
 END
 $$;
 
-INSERT INTO referral.program (program_id, name, hold_days, max_level) VALUES (80, 'eighty', 0, 3), (81, 'eighty-one', 0, 3);
+INSERT INTO referral.program (program_id, name, hold_days, max_level, uses_grants) VALUES (80, 'eighty', 0, 3, true), (81, 'eighty-one', 0, 3, true);
 INSERT INTO referral.tier (program_id, tier, label, min_paid_invitees)
 SELECT p, t, 'tier-' || p, 2 * (t - 1) FROM generate_series(80, 81) p, generate_series(1, 2) t;
 INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at, code_cap)
@@ -164,6 +193,13 @@ SELECT referral.remove_custom_slug('top', 80);
 SELECT * FROM referral.set_tier('top', 1, NULL, 'ops', 80);
 SELECT * FROM referral.set_tier('dan', NULL, NULL, 'ops', 80);
 SELECT rewards FROM referral.record_payment('p9', 'far', 500000, NULL, 'purchase', '2024-02-05', 80);
+SELECT state FROM referral.record_refund('r2', 'p1', 100000, NULL, '2024-02-06', 80);
+SELECT unspent_at IS NOT NULL AS undone FROM referral.unspend('s1', 80);
+SELECT amount_micro FROM referral.adjust('top', 'j2', -7, 'less', 'ops', 80);
+SELECT status FROM referral.payout_sent('w1', 'later', 80);
+SELECT status FROM referral.payout_cancel('w5', 80);
+SELECT address FROM referral.set_payout_destination('top', NULL, NULL, 80);
+SELECT count(*) AS due FROM referral.payout_batch('b2', NULL, 80);
 UPDATE referral.rate SET rate_bps = 9 WHERE program_id = 80;
 DELETE FROM referral.tier WHERE program_id = 80 AND tier = 2;
 SELECT call, user_id, said.answer, s.answer AS later FROM said JOIN pg_temp.says(81) s USING (call, user_id)
