@@ -136,8 +136,8 @@ END
 $$;
 COMMENT ON FUNCTION referral_api.list_rewards(text[], integer, integer, bigint, text) IS
 'Rewards of a member, newest first
-status: only these, of pending, available; unknown ones match nothing; max_rows: 50, at most 200;
-skip: rows passed over first; before_id: only ids below it, the cheap way to page; user_id: for
+status: only these, of pending, available, spent, paid_out, reversed; unknown ones match nothing;
+max_rows: 50, at most 200; skip: rows passed over first; before_id: only ids below it, the cheap way to page; user_id: for
 operators; left out, the caller''s own. Amounts are in micro-units.
 Errors: unauthenticated, not_yours, not_a_member_yet.
 Example: POST /rpc/list_rewards {"status": ["available"], "max_rows": 20}';
