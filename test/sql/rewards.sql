@@ -129,7 +129,7 @@ BEGIN
 END
 $$;
 SELECT status, count(*) FROM fate GROUP BY 1 ORDER BY 1;
-SELECT * FROM pg_temp.compare(3);
+SELECT * FROM pg_temp.compare(5);
 
 -- The next event lays it for real, and nothing reads otherwise than before.
 SAVEPOINT laid;
