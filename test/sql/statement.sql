@@ -61,10 +61,10 @@ SELECT count(*) AS compared, count(DISTINCT balance) AS balances,
 FROM told.kept k, referral.statement(k.who, k.at) s;
 
 -- Now, the end of the hold, before anything; nobody.
-SELECT s.at = statement_timestamp() AS now, s.lifetime_micro = k.lifetime AS same
+SELECT s.at BETWEEN statement_timestamp() AND clock_timestamp() AS now, s.lifetime_micro = k.lifetime AS same
 FROM (SELECT (balance).lifetime_micro AS lifetime FROM told.kept WHERE who = 'top' ORDER BY step DESC LIMIT 1) k,
      referral.statement('top') s;
-SELECT s.at = statement_timestamp() AS now FROM referral.statement('top', NULL) s;
+SELECT s.at BETWEEN statement_timestamp() AND clock_timestamp() AS now FROM referral.statement('top', NULL) s;
 SELECT v.n, s.at = v.at AS at, s.pending_micro, s.available_micro
 FROM (SELECT max(r.available_at) AS end_of_hold FROM referral.list_rewards('top') r) t,
      LATERAL (VALUES (1, t.end_of_hold - interval '1 microsecond'), (2, t.end_of_hold), (3, 'infinity')) v(n, at),
