@@ -78,8 +78,6 @@ INSERT INTO reading VALUES
     ('referral.used_by_owed(%p, %m)'),
     ('referral.reversal(%p, (SELECT min(id) FROM referral.list_rewards(%u, program_id => %p)), 100000, 1000000, 500000)'),
     ('referral.reward_now(%p, (SELECT min(id) FROM referral.list_rewards(%u, program_id => %p)))'),
-    ('referral.statement(%u, ''2100-01-01'', %p)'),
-    ('referral.list_payouts(%u, program_id => %p)'),
     ('referral.list_invitees(%u, program_id => %p)'),
     ('referral.list_downline(%u, program_id => %p)'),
     ('referral.level_stats(%u, %p)'),
