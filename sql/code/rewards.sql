@@ -156,18 +156,11 @@ CREATE FUNCTION referral.used_by_owed(program_id bigint, member_id bigint) RETUR
 AS $$
 DECLARE
     top CONSTANT bigint := 9223372036854775807;
-    owed numeric;
+    owed numeric := (SELECT a.uncovered_micro::numeric - greatest(a.adjusted_micro, 0)
+                       FROM referral.account AS a
+                      WHERE a.program_id = used_by_owed.program_id
+                        AND a.member_id = used_by_owed.member_id);
 BEGIN
-    SELECT sum(u.amount_micro)
-           - greatest((SELECT a.adjusted_micro
-                         FROM referral.account AS a
-                        WHERE a.program_id = used_by_owed.program_id
-                          AND a.member_id = used_by_owed.member_id), 0)
-      INTO owed
-      FROM referral.settlement AS u
-     WHERE u.program_id = used_by_owed.program_id
-       AND u.member_id = used_by_owed.member_id
-       AND u.reward_id = 0;
     IF owed > 0 THEN
         RETURN (
             WITH queue AS (
@@ -183,13 +176,20 @@ BEGIN
                            OVER (ORDER BY r.available_at, r.reward_id) AS ends
                   FROM unnest(referral.open_rewards($1, $2, false, true, '{}', top, 0, top))
                            AS open(reward_id)
-                       JOIN referral.reward AS r
-                         ON r.program_id = used_by_owed.program_id AND r.reward_id = open.reward_id
                        CROSS JOIN LATERAL (
-                           SELECT max(g.total_micro) AS total_micro
+                           SELECT reward.*
+                             FROM referral.reward
+                            WHERE reward.program_id = used_by_owed.program_id
+                              AND reward.member_id = used_by_owed.member_id
+                              AND reward.reward_id = open.reward_id
+                            LIMIT 1) AS r
+                       LEFT JOIN LATERAL (
+                           SELECT g.total_micro
                              FROM referral.refund_applied AS g
                             WHERE g.program_id = r.program_id
-                              AND g.payment_no = r.reward_id / 16) AS given_back
+                              AND g.payment_no = r.reward_id / 16
+                            ORDER BY g.total_micro DESC
+                            LIMIT 1) AS given_back ON true
                        CROSS JOIN LATERAL referral.reversal(
                            r.program_id, r.reward_id, r.amount_micro, r.base_micro,
                            given_back.total_micro) AS taken
@@ -336,6 +336,7 @@ BEGIN
            CROSS JOIN LATERAL (SELECT reward.*
                                  FROM referral.reward
                                 WHERE reward.program_id = list_rewards.program_id
+                                  AND reward.member_id = beneficiary
                                   AND reward.reward_id = listed.reward_id
                                 LIMIT 1) AS r
            CROSS JOIN LATERAL (SELECT program.currency
@@ -358,10 +359,12 @@ BEGIN
                                             AND k.reward_id = r.reward_id
                                           LIMIT 1) AS c
                                LIMIT 1) AS closed ON true
-           CROSS JOIN LATERAL (SELECT max(g.total_micro) AS total_micro
-                                 FROM referral.refund_applied AS g
-                                WHERE g.program_id = r.program_id
-                                  AND g.payment_no = r.reward_id / 16) AS given_back
+           LEFT JOIN LATERAL (SELECT g.total_micro
+                                FROM referral.refund_applied AS g
+                               WHERE g.program_id = r.program_id
+                                 AND g.payment_no = r.reward_id / 16
+                               ORDER BY g.total_micro DESC
+                               LIMIT 1) AS given_back ON true
            CROSS JOIN LATERAL referral.reversal(r.program_id, r.reward_id, r.amount_micro,
                                                 r.base_micro, given_back.total_micro) AS taken
      ORDER BY listed.place;

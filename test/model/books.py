@@ -11,14 +11,15 @@ class Books:
 
     def __init__(self, program, now=None):
         self.program, self.now = program, now
-        self.rewards = {user: [] for user in program.members}
-        for reward in program.rewards:
-            self.rewards[reward.member].append(reward)
         self.below = {user: [] for user in program.members}     # (level, user)
         for user in program.members:
             for level, above in enumerate(program.line(user)):
                 if 1 <= level <= program.max_level:
                     self.below[above].append((level, user))
+
+    def rewards(self, user):
+        """(number, reward), in processing order"""
+        return [(n, self.program.rewards[n]) for n in self.program.of_member.get(user, ())]
 
     def rate_bps(self, member, level):
         rate = self.program.rate(0, self.program.tier(member), level)
@@ -27,26 +28,26 @@ class Books:
     def overview(self, user):
         program, member = self.program, self.program.members[user]
         tier = program.tier(member)
-        lifetime = sum(r.amount for r in self.rewards[user])
-        pending = sum(r.amount for r in self.rewards[user] if r.available_at > self.now)
         inviter = program.members.get(member.referrer)
         return {"primary_code": member.code, "custom_slug": member.slug, "tier": tier,
                 "tier_label": program.tiers.get(tier, (None,))[0],
                 "rate_bps": self.rate_bps(member, 1),
                 "paid_invitees": sum(member.invited.values()),
-                "balance": {"pending_micro": pending, "available_micro": lifetime - pending,
-                            "lifetime_micro": lifetime},
+                "balance": {"pending_micro": program.pending(user, self.now),
+                            "available_micro": program.available(user, self.now),
+                            "lifetime_micro": program.lifetime(user)},
                 "inviter_display": inviter and inviter.name}
 
     def list_rewards(self, user):
-        program = self.program
-        return [{"status": "pending" if r.available_at > self.now else "available",
+        program, statuses = self.program, self.program.statuses(user, self.now)
+        return [{"status": statuses[n],
                  "level": r.level, "tier": r.tier, "rate_bps": r.bps, "base_micro": r.base,
-                 "amount_micro": r.amount, "reversed_micro": 0, "written_off_micro": 0,
+                 "amount_micro": r.amount, "reversed_micro": program.reversed[n],
+                 "written_off_micro": program.written_off[n],
                  "currency": program.currency, "invitee_user_id": r.payer,
                  "invitee_display": program.members[r.payer].name,
                  "payment_id": r.payment_id, "available_at": r.available_at}
-                for r in reversed(self.rewards[user])]
+                for n, r in reversed(self.rewards(user))]
 
     def list_downline(self, user):
         rows = []
@@ -67,15 +68,42 @@ class Books:
     def level_stats(self, user):
         member = self.program.members[user]
         members = Counter(level for level, _ in self.below[user])
+        net = Counter()
+        for n, r in self.rewards(user):
+            net[r.level] += self.program.net(n)
         return [{"level": level, "members": members[level],
                  "volume_micro": member.volume[level], "deposits_micro": member.deposits[level],
-                 "earnings_micro": member.earned[level], "rate_bps": self.rate_bps(member, level)}
+                 "earnings_micro": net[level], "rate_bps": self.rate_bps(member, level)}
                 for level in range(1, self.program.max_level + 1)]
 
     def earnings_by_day(self, user):
         days = {}
-        for r in self.rewards[user]:
-            earned, payments = days.get(r.earned_on, (0, 0))
-            days[r.earned_on] = earned + r.amount, payments + 1
-        return [{"day": day, "earned_micro": earned, "reversed_micro": 0, "payments": payments}
-                for day, (earned, payments) in sorted(days.items())]
+        for n, r in self.rewards(user):
+            earned, reversed_, payments = days.get(r.earned_on, (0, 0, 0))
+            days[r.earned_on] = (earned + r.amount, reversed_ + self.program.reversed[n],
+                                 payments + 1)
+        return [{"day": day, "earned_micro": earned, "reversed_micro": reversed_,
+                 "payments": payments}
+                for day, (earned, reversed_, payments) in sorted(days.items())]
+
+    def list_payouts(self, user):
+        """The last one first."""
+        return [{"id": p.payout_id, "amount_micro": p.amount, "network": p.network,
+                 "address": p.address, "status": p.status, "reference": p.reference,
+                 "note": p.note}
+                for p in reversed(self.program.payouts.values()) if p.user == user]
+
+    def statement(self, user):
+        """What was recorded up to now, added up."""
+        sums, pending = Counter(), 0
+        for event in self.program.events:
+            if event.user == user and event.at <= self.now:
+                sums[event.what] += event.amount
+                if event.available_at and event.available_at > self.now:
+                    pending += event.amount if event.what == "earned" else -event.amount
+        lifetime = sums["earned"] - sums["reversed"] + sums["adjusted"]
+        gone = sums["spent"] + sums["paid_out"] + sums["reserved"]
+        whats = "earned reversed written_off adjusted spent paid_out reserved"
+        return {"currency": self.program.currency, "pending_micro": pending,
+                "available_micro": lifetime - pending - gone, "lifetime_micro": lifetime,
+                **{f"{what}_micro": sums[what] for what in whats.split()}}

@@ -1,5 +1,6 @@
 """The database's books beside the model's, and the first place where they differ."""
 
+from collections import Counter
 from datetime import date, datetime
 from itertools import islice, zip_longest
 
@@ -21,7 +22,12 @@ SELECT statement_timestamp(), m.user_id, jsonb_build_object(
         FROM referral.level_stats(m.user_id, program_id => %(id)s) AS l),
     'earnings_by_day', (SELECT jsonb_agg(to_jsonb(e) ORDER BY day)
         FROM referral.earnings_by_day(m.user_id, '1900-01-01', '2200-01-01',
-                                      program_id => %(id)s) AS e))
+                                      program_id => %(id)s) AS e),
+    'list_payouts', (SELECT jsonb_agg(to_jsonb(p) - ARRAY['requested_at', 'completed_at', 'user_id',
+                                                          'batch_id', 'n'] ORDER BY n)
+        FROM referral.list_payouts(m.user_id, max_rows => 10000000, program_id => %(id)s)
+             WITH ORDINALITY AS p (id, amount_micro, network, address, status, reference, note,
+                 requested_at, completed_at, user_id, batch_id, n)))
 FROM referral.member AS m WHERE m.program_id = %(id)s AND m.user_id = ANY(%(users)s)
 """
 
@@ -56,6 +62,48 @@ SELECT payment_id, user_id, amount_micro, base_micro, kind, occurred_at FROM ref
 WHERE program_id = %(id)s AND taken_in
 """
 
+REFUNDS = """
+SELECT r.refund_id, r.payment_id, r.amount_micro, r.reason, r.occurred_at,
+       CASE WHEN EXISTS (SELECT FROM referral.refund_waiting AS w
+                         WHERE (w.program_id, w.payment_id, w.refund_no)
+                             = (r.program_id, r.payment_id, r.refund_no))
+            THEN 'waiting' ELSE 'applied' END
+FROM referral.refund AS r WHERE r.program_id = %(id)s AND r.taken_in
+"""
+
+ACCOUNTS = """
+SELECT m.user_id, a.spent_micro, a.paid_out_micro, a.reserved_micro, a.adjusted_micro,
+       d.network, d.address
+FROM referral.account AS a JOIN referral.member AS m USING (program_id, member_id)
+     LEFT JOIN referral.payout_destination AS d USING (program_id, member_id)
+WHERE a.program_id = %(id)s
+"""
+
+# What used up which reward, where rewards go by payment and level; 0 = none of them.
+SETTLEMENTS = """
+SELECT m.user_id, s.kind, coalesce(p.payout_id, x.spend_id), r.payment_id, r.level,
+       sum(s.amount_micro)::bigint
+FROM referral.settlement AS s JOIN referral.member AS m USING (program_id, member_id)
+     LEFT JOIN referral.reward AS r USING (program_id, reward_id)
+     LEFT JOIN referral.payout AS p
+            ON s.kind = 'paid_out' AND (p.program_id, p.payout_no) = (s.program_id, s.settler_no)
+     LEFT JOIN referral.spend AS x
+            ON s.kind = 'spent' AND (x.program_id, x.spend_no) = (s.program_id, s.settler_no)
+WHERE s.program_id = %(id)s GROUP BY 1, 2, 3, 4, 5
+"""
+
+SPENDS = """
+SELECT s.spend_id, m.user_id, s.amount_micro, s.note, s.unspent_at IS NOT NULL
+FROM referral.spend AS s JOIN referral.member AS m USING (program_id, member_id)
+WHERE s.program_id = %(id)s
+"""
+
+ADJUSTMENTS = """
+SELECT a.adjustment_id, m.user_id, a.amount_micro, a.note, a.actor
+FROM referral.adjustment AS a JOIN referral.member AS m USING (program_id, member_id)
+WHERE a.program_id = %(id)s
+"""
+
 
 def rows(cursor, query, **arguments):
     cursor.execute(query, arguments)
@@ -74,8 +122,25 @@ def read_members(cursor, program_id, users):
 
 
 def expect_members(books, users):
-    readers = "overview list_rewards list_invitees list_downline level_stats earnings_by_day"
+    readers = ("overview list_rewards list_invitees list_downline level_stats earnings_by_day"
+               " list_payouts")
     return {user: {name: getattr(books, name)(user) for name in readers.split()} for user in users}
+
+
+def verify(cursor, program_id):
+    """What verify() complains of. A refund that does not fit its payment goes by its id."""
+    return [row[2].removeprefix("refund ") if row[1] == "refund_waiting" else row for row in rows(
+        cursor, "SELECT * FROM referral.verify(%(id)s) ORDER BY invariant, subject", id=program_id)]
+
+
+def settlements(program):
+    sums = Counter()
+    for user, member in program.members.items():
+        for s in member.account.settlements:
+            reward = program.rewards[s.reward] if s.reward is not None else None
+            sums[user, s.kind, s.settler, reward and reward.payment_id,
+                 reward and reward.level] += s.amount
+    return dict(sums)
 
 
 def tables(cursor, program_id):
@@ -84,7 +149,12 @@ def tables(cursor, program_id):
             "attributions": keyed(rows(cursor, ATTRIBUTIONS, id=program_id)),
             "codes": keyed(rows(cursor, CODES, id=program_id)),
             "payments": keyed(rows(cursor, PAYMENTS, id=program_id)),
-            "verify": rows(cursor, "SELECT * FROM referral.verify(%(id)s)", id=program_id)}
+            "refunds": keyed(rows(cursor, REFUNDS, id=program_id)),
+            "accounts": keyed(rows(cursor, ACCOUNTS, id=program_id)),
+            "settlements": {row[:5]: row[5] for row in rows(cursor, SETTLEMENTS, id=program_id)},
+            "spends": keyed(rows(cursor, SPENDS, id=program_id)),
+            "adjustments": keyed(rows(cursor, ADJUSTMENTS, id=program_id)),
+            "verify": verify(cursor, program_id)}
 
 
 def expect_tables(program):
@@ -95,7 +165,15 @@ def expect_tables(program):
             "codes": {text: (c.owner, c.kind, c.campaign, c.cap, c.disabled, c.used)
                       for text, c in program.codes.items()},
             "payments": {p.payment_id: tuple(p[1:]) for p in program.payments.values()},
-            "verify": []}
+            "refunds": {r.refund_id: (*r[1:], program.refund_answer(r.refund_id)[0])
+                        for r in program.refunds.values()},
+            "accounts": {user: (m.account.spent, m.account.paid_out, m.account.reserved,
+                                m.account.adjusted, *m.account.destination)
+                         for user, m in program.members.items()},
+            "settlements": settlements(program),
+            "spends": {s.spend_id: s[1:] for s in program.spends.values()},
+            "adjustments": {a.adjustment_id: a[1:] for a in program.adjustments.values()},
+            "verify": program.do_not_fit()}
 
 
 def difference(expected, found, where=""):

@@ -13,7 +13,8 @@ import argparse
 import random
 import time
 from collections import Counter
-from datetime import datetime, timedelta, timezone
+from functools import partial
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import psycopg2
@@ -22,26 +23,22 @@ import paths
 from compare import compare, difference, rows
 from db import Database, Tally, connect, insert
 from model import MAX, Campaign, Payment, Program, Rate, Refused
+from money_steps import FAR, UNIT, UTC, Mismatch, MoneySteps
 
-UTC = timezone.utc
-UNIT = 1_000_000
 EPOCH = datetime(2023, 2, 1, tzinfo=UTC)
-FAR = datetime(2150, 1, 1, tzinfo=UTC)
 # Clocks that change at midnight, at half hours, in the south, and not at all.
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "America/Santiago", "Australia/Lord_Howe",
          "Asia/Kathmandu", "Asia/Beirut", "America/Havana", "Pacific/Apia"]
 USERS = [f"user-{n}" for n in range(34)] + [
     "o'brien", "tab\there", 'say "hi"', "back\\slash", "ünïcødé 用户", "1", "%s", "x" * 200]
+STATUSES = [["pending"], ["available", "?"], ["spent"], ["paid_out"], ["reversed"], ["?"], [],
+            ["reversed", "available"], ["spent", "pending", "paid_out", "reversed", "available"]]
 NAMES = ["Ada", "", "<script>alert(1)</script>", "Zoë 🦊", "a" * 200]
 
 
-class Mismatch(Exception):
-    """The database answered something else than the model."""
-
-
 def spell(batch):
-    return "".join(f"\n    {tenant.id}: {p.payment_id} {p.user_id!r} {p.amount} ({p.base}) {p.kind}"
-                   f" {p.occurred_at}" for tenant, p in batch)
+    return "".join(f"\n    {tenant.id}: " + " ".join(str(value) for value in row)
+                   for tenant, row in batch)
 
 
 class Tenant:
@@ -54,12 +51,14 @@ class Tenant:
                         name=name)[0]
 
 
-class History:
+class History(MoneySteps):
     def __init__(self, connection, seed):
         self.random = random.Random(seed)
         self.cursor = connection.cursor()
         self.seed, self.payments, self.clock, self.depth = seed, 0, EPOCH, 0
+        self.ids = 0                    # of refunds, spends, payouts, adjustments
         self.told = []                  # the steps so far, in words
+        self.marks = []                 # instants of which statements may be asked
         self.seen = Counter()           # refusals, and how payments were written
         self.tenants = [self.tenant(f"{seed}-{n}") for n in range(2)]
 
@@ -152,7 +151,9 @@ class History:
             "currency": self.pick("USD", "EUR"), "time_zone": self.random.choice(ZONES),
             "hold_days": self.pick(0, 1, 30, 1000, 3650), "max_level": self.pick(0, 1, 3, 3, 5, 10),
             "qualify_days": self.pick(None, None, 60), "earning_days": self.pick(None, None, 200),
-            "attribution_days": self.pick(1, 30)})
+            "attribution_days": self.pick(1, 30),
+            "debt_policy": self.pick("unlimited", "unlimited", "within_balance", "only_pending"),
+            "payout_min_micro": self.pick(0, 0, 3 * UNIT)})
         for level in range(tenant.model.max_level + 1):
             if level or self.chance(40):
                 self.set_rate(tenant, (0, 0, level))
@@ -170,12 +171,17 @@ class History:
             "qualify_days": self.pick(None, 10, 60), "earning_days": self.pick(None, 30, 200),
             "attribution_days": self.pick(1, 30),
             "referrer_monthly_cap": self.pick(None, 0, 1, 1, 2),
-            "auto_tier": not model.auto_tier, "active": not model.active}
+            "auto_tier": not model.auto_tier, "active": not model.active,
+            "payout_min_micro": self.pick(0, 0, 1, 10 * UNIT)}
         # What stops everything does not stay for long.
         column = next((c for c, bad in (("active", False), ("referrer_monthly_cap", 0),
                                         ("max_level", 0)) if model.config[c] == bad), None)
         column = column or self.random.choice(list(change))
         self.set_program(tenant, column, change[column])
+
+    def change_policy(self, tenant):
+        self.set_program(tenant, "debt_policy",
+                         self.pick("unlimited", "within_balance", "only_pending"))
 
     def set_program(self, tenant, column, value):
         self.execute(f"{tenant.id}: program.{column} = {value}",
@@ -455,73 +461,84 @@ class History:
             spoiled.append(payment._replace(payment_id=known))
         return batch[:n] + [(tenant, self.random.choice(spoiled))] + batch[n + 1:]
 
-    def know(self, batch):
-        """What the model makes of one statement, be it of one program or of both."""
-        saved = [(tenant, tenant.model.save()) for tenant in self.tenants]
+    def know(self, batch, alone=False):
+        """What the model makes of one statement, be it of one program or of both. alone: of
+        a statement for each row, which still stand or fall together."""
+        now, saved = datetime.now(UTC), self.save()
         try:
-            for tenant, payment in batch:
-                tenant.model.take(payment, datetime.now(UTC))
+            for n, (tenant, row) in enumerate(batch, 1):
+                tenant.model.take(row, now)
+                if alone or n == len(batch):
+                    for each in self.tenants:
+                        each.model.end_statement(now)
         except Refused:
-            for tenant, state in saved:
-                tenant.model.restore(state)
+            self.restore(saved)
             raise
 
-    def write(self, path, batch, know):
+    def know_one_by_one(self, batch):
+        """What is refused leaves the rest alone."""
+        for row in batch:
+            try:
+                self.know([row])
+            except Refused:
+                pass
+
+    def write(self, path, batch, know=None):
+        if path is paths.one_by_one:
+            know = self.know_one_by_one
+        if know is None:
+            know = partial(self.know, alone=path is paths.insert_by_trigger)
         self.seen[path.__name__] += 1
-        written = [(tenant.id, payment) for tenant, payment in batch]
-        self.both(f"{path.__name__} {spell(batch)}", lambda: path(self.cursor, written), know)
+        written = [(tenant.id, row) for tenant, row in batch]
+        self.both(f"{path.__name__} {spell(batch)}", lambda: path(self.cursor, written),
+                  lambda: know(batch))
+
+    def write_skipping(self, batch, known):
+        """Ids that are taken, in the table or in the statement itself, are passed over.
+        known(model): the rows that are there already, by id."""
+        path = self.random.choice(paths.SKIPPING)
+        for tenant, row in list(batch):
+            if self.chance(25) and path is not paths.merge:
+                batch.insert(self.random.randrange(len(batch) + 1), (tenant, row))
+            if self.chance(25) and known(tenant.model):
+                batch.append((tenant, type(row)(self.random.choice(list(known(tenant.model))), *row[1:])))
+        if path is paths.merge:         # which refuses one target twice
+            batch = list({(t.id, row[0]): (t, row) for t, row in batch}.values())
+        if path in paths.UNORDERED:     # huge sums might be refused in one order only
+            batch = [(t, row._replace(base=row.base and row.base % 2**40, amount=row.amount % 2**40)
+                      if isinstance(row, Payment) else row) for t, row in batch]
+        fresh = {}
+        for t, row in batch:
+            if row[0] not in known(t.model):
+                fresh.setdefault((t.id, row[0]), (t, row))
+        if path not in paths.UNORDERED:
+            return self.write(path, batch, lambda _: self.know(list(fresh.values())))
+        # In which order the planner sent them is known only afterwards.
+        self.told.append(f"{path.__name__} {spell(batch)}")
+        path(self.cursor, [(t.id, row) for t, row in batch])
+        self.seen[path.__name__] += 1
+        table = paths.TABLES[type(batch[0][1])]
+        order = self.ask(
+            f"SELECT program_id, {table.key} FROM referral.{table.name}"
+            f" WHERE program_id = ANY(%(ids)s) AND {table.key} = ANY(%(keys)s)"
+            f" ORDER BY {table.name}_no",
+            ids=[t.id for t in self.tenants], keys=[key for _, key in fresh])
+        self.know([fresh[key] for key in order if key in fresh])
 
     def pay(self):
         path = self.random.choice(paths.SINGLE + paths.ANY)
         batch = self.batch(1 if path in paths.SINGLE else self.weighted({1: 40, 3: 30, 8: 25, 25: 5}))
         if self.chance(6) and path is not paths.record:
             batch = self.spoil(batch)
-        self.write(path, batch, lambda: self.know(batch))
+        self.write(path, batch)
 
     def pay_some_again(self):
-        """Ids that are taken, in the table or in the statement itself, are passed over."""
-        path = self.random.choice(paths.SKIPPING)
-        batch = self.batch(self.pick(2, 5, 10))
-        for tenant, payment in list(batch):
-            if self.chance(25) and path is not paths.merge:
-                batch.insert(self.random.randrange(len(batch) + 1), (tenant, payment))
-            if self.chance(25) and tenant.model.payments:
-                known = self.random.choice(list(tenant.model.payments))
-                batch.append((tenant, payment._replace(payment_id=known)))
-        if path is paths.merge:         # which refuses one target twice
-            batch = list({(t.id, p.payment_id): (t, p) for t, p in batch}.values())
-        if path in paths.UNORDERED:     # huge sums might be refused in one order only
-            batch = [(t, p._replace(amount=p.amount % 2**40, base=p.base and p.base % 2**40))
-                     for t, p in batch]
-        fresh = {}
-        for t, p in batch:
-            if p.payment_id not in t.model.payments:
-                fresh.setdefault((t.id, p.payment_id), (t, p))
-        if path not in paths.UNORDERED:
-            return self.write(path, batch, lambda: self.know(fresh.values()))
-        # In which order the planner sent them is known only afterwards.
-        self.told.append(f"{path.__name__} {spell(batch)}")
-        path(self.cursor, [(t.id, p) for t, p in batch])
-        self.seen[path.__name__] += 1
-        order = self.ask(
-            "SELECT program_id, payment_id FROM referral.payment WHERE program_id = ANY(%(ids)s)"
-            " AND payment_id = ANY(%(keys)s) ORDER BY payment_no",
-            ids=[t.id for t in self.tenants], keys=[p.payment_id for t, p in fresh.values()])
-        self.know([fresh[key] for key in order if key in fresh])
+        self.write_skipping(self.batch(self.pick(2, 5, 10)), lambda model: model.payments)
 
     def pay_one_by_one(self):
         """A loop whose blocks survive refused rows."""
         batch = self.batch(5)
-        if self.chance(50):
-            batch = self.spoil(batch)
-
-        def know():
-            for row in batch:
-                try:
-                    self.know([row])
-                except Refused:
-                    pass
-        self.write(paths.one_by_one, batch, know)
+        self.write(paths.one_by_one, self.spoil(batch) if self.chance(50) else batch)
 
     def record_again(self):
         """A known id: the same body is replayed, another one is a conflict."""
@@ -537,7 +554,7 @@ class History:
                                 payment._replace(occurred_at=payment.occurred_at + timedelta(days=1)))
             other = payment != tenant.model.payments[payment.payment_id]
 
-        def know():
+        def know(_):
             if other:
                 raise Refused("RF001")
         self.write(paths.record, [(tenant, payment)], know)
@@ -550,7 +567,7 @@ class History:
         saved, inside = self.save(), self.depth > 0
         self.cursor.execute("SAVEPOINT huge" if inside else "BEGIN")
         self.depth += 1
-        self.write(self.random.choice(paths.SINGLE + paths.ANY), batch, lambda: self.know(batch))
+        self.write(self.random.choice(paths.SINGLE + paths.ANY), batch)
         self.depth -= 1
         self.cursor.execute("ROLLBACK TO huge" if inside else "ROLLBACK")
         self.restore(saved)
@@ -565,7 +582,8 @@ class History:
         self.cursor.execute("SET session_replication_role = origin")
         for tenant in self.tenants:
             mine = sorted((row for row in batch if row[0] is tenant), key=lambda r: r[1].occurred_at)
-            found = self.ask("SELECT subject FROM referral.verify(%(id)s)", id=tenant.id)
+            found = self.ask("SELECT invariant, subject FROM referral.verify(%(id)s)"
+                             " WHERE invariant <> 'refund_waiting'", id=tenant.id)
             if (len(found) > 0) != (len(mine) > 0):
                 raise Mismatch(f"verify() says {found} of {len(mine)} payments not taken in")
             self.cursor.execute("CALL referral.backfill('referral.payment', program_id => %s)",
@@ -589,8 +607,7 @@ class History:
         campaign = model.campaigns[attribution.campaign]
         self.limit(tenant, attribution.campaign, "budget", "budget_micro",
                    campaign.spent + total - self.pick(0, 0, 1) * (total > 0))
-        self.write(paths.insert_values, [(tenant, payment)],
-                   lambda: self.know([(tenant, payment)]))
+        self.write(paths.insert_values, [(tenant, payment)])
 
     def pay_about_new_month(self):
         """First payments around a local month's beginning, with room for one in that month."""
@@ -608,7 +625,7 @@ class History:
         batch = [(tenant, self.payment(tenant)._replace(user_id=u, kind="purchase", base=UNIT,
                                                         occurred_at=t))
                  for u, t in zip(fresh, at)]
-        self.write(paths.insert_values, batch, lambda: self.know(batch))
+        self.write(paths.insert_values, batch)
         self.set_program(tenant, "referrer_monthly_cap", self.pick(None, 2))
 
     def pay_nonsense(self):
@@ -676,17 +693,29 @@ class History:
     # --- steps -------------------------------------------------------------------
 
     def step(self, inside=False):
+        self.mark()
         self.clock += timedelta(seconds=self.random.randrange(int(2.8 * 86400)))
         payments = {self.pay: 42, self.pay_some_again: 7, self.pay_one_by_one: 2,
                     self.record_again: 3, self.pay_up_to_budget: 2, self.pay_about_new_month: 2,
                     self.pay_nonsense: 2, self.pay_huge: 1}
-        others = {self.attribute: 18, self.enroll: 4, self.validate: 3, self.campaign_code: 6,
+        others = {self.attribute: 22, self.enroll: 4, self.validate: 3, self.campaign_code: 6,
                   self.slug: 3, self.set_tier: 2, self.suspend: 2, self.change_cap: 4,
                   self.set_rate: 3, self.change_tier: 1, self.change_campaign: 2,
-                  self.configure: 2}
+                  self.configure: 2, self.change_policy: 2}
+        refunds = {self.give_back: 12, self.give_some_back_again: 3, self.give_back_one_by_one: 1,
+                   self.give_back_first: 2}
+        money = {self.record_refund: 4, self.give_back_nonsense: 1, self.spend: 12, self.unspend: 4,
+                 self.request_payout: 10, self.move_payouts: 10, self.payout_batch: 2,
+                 self.adjust: 5, self.set_destination: 2}
         transactions = {} if inside else {self.transaction: 5, self.pay_unseen: 1}
-        step = self.weighted(payments | others | transactions)
-        step(*([self.which()] if step in others else []))
+        earned = [tenant for tenant in self.tenants if tenant.model.rewards]
+        if not earned and self.chance(95):      # little to be told of money yet
+            refunds = money = {}
+        step = self.weighted(payments | others | refunds | money | transactions)
+        if step in money:
+            step(self.random.choice(earned or self.tenants))
+        else:
+            step(*([self.which()] if step in others else []))
 
     def check(self):
         for tenant in self.tenants:
@@ -694,6 +723,7 @@ class History:
             if complaint:
                 raise Mismatch(f"program {tenant.id} {complaint}")
             self.check_pages(tenant)
+            self.check_statements(tenant)
 
     def check_pages(self, tenant):
         """One member's rewards by pages and by status are his rewards."""
@@ -714,9 +744,8 @@ class History:
         for name, found, expected in (
                 ("before_id", pages, whole), ("skip", by_skip, whole),
                 ("default", self.ask(query, **arguments, rows=None), whole[:50]),
-                ("available", self.ask(query, **arguments | {"status": ["available", "?"]}, rows=10**7),
-                 [r for r in whole if r[1] == "available"]),
-                ("unknown", self.ask(query, **arguments | {"status": ["?"]}, rows=9), [])):
+                *((str(status), self.ask(query, **arguments | {"status": status}, rows=10**7),
+                   [r for r in whole if r[1] in status]) for status in STATUSES)):
             complaint = difference(expected, found, f"list_rewards({user!r}) by {name}")
             if complaint:
                 raise Mismatch(complaint)
@@ -746,6 +775,7 @@ class History:
             seen["above the lowest tier by rules"] += sum(
                 model.tier(m) > min(model.tiers, default=0) and not m.pinned
                 for m in model.members.values())
+            seen += self.money_covered(model)
             seen["codes used up"] += sum(c.cap == c.used > 0 for c in model.codes.values())
         return seen + self.seen
 

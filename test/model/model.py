@@ -1,8 +1,9 @@
 """The reference model: what the books must say, in integers only.
 
-Written from the contract (sections 1 to 3 and 6) and not from the engine: it
-is the judge, so it prefers the plainest way to say a rule to the fastest one.
-A Program is one tenant; books.py says what its reading functions must answer.
+Written from the contract (sections 1 to 6) and not from the engine: it is the
+judge, so it prefers the plainest way to say a rule to the fastest one. A Program
+is one tenant: up to its rewards here, what comes after them in money.py, and
+books.py says what its reading functions must answer.
 Times are aware datetimes (exact to the microsecond), money is micro-units.
 """
 
@@ -12,18 +13,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-MAX = 2**63 - 1
+from money import DAY, MAX, Account, Money, Refund, Refused
+
 UTC = timezone.utc
-DAY = timedelta(days=1)         # n days of a window are n x 24 hours (contract, Words)
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 Payment = namedtuple("Payment", "payment_id user_id amount base kind occurred_at")
 Rate = namedtuple("Rate", "bps flat max_payments")
 Reward = namedtuple("Reward", "payment_id payer member level tier bps flat base amount"
                               " available_at earned_on")
-
-
-class Refused(Exception):
-    """An error with its SQLSTATE: the whole statement leaves no trace."""
 
 
 @dataclass
@@ -62,6 +60,7 @@ class Member:
     deposits: Counter = field(default_factory=Counter)
     earned: Counter = field(default_factory=Counter)
     payments: int = 0
+    account: Account = field(default_factory=Account)
 
 
 @dataclass
@@ -82,10 +81,11 @@ def midnight(day, zone):
     return max(local.replace(tzinfo=zone, fold=f).astimezone(UTC) for f in (0, 1))
 
 
-class Program:
+class Program(Money):
     def __init__(self, currency="USD", hold_days=30, time_zone="UTC", max_level=1,
                  attribution_days=30, qualify_days=None, earning_days=None,
-                 referrer_monthly_cap=None, auto_tier=True, active=True):
+                 referrer_monthly_cap=None, auto_tier=True, active=True,
+                 debt_policy="unlimited", payout_min_micro=0):
         self.config = {k: v for k, v in locals().items() if k != "self"}
         self.tiers = {}         # tier -> (label, min_paid_invitees)
         self.rates = {}         # (campaign, tier, level) -> Rate; 0 = every
@@ -98,22 +98,40 @@ class Program:
         self.rewards = []       # in processing order
         self.unrewarded = {}    # payment_id -> why an earning payment got nothing
 
+        self.of_payment = {}    # payment_id -> numbers of its rewards
+        self.of_member = {}     # user -> numbers of his rewards
+        self.reversed = Counter()       # by number of the reward
+        self.written_off = Counter()
+        self.refunds = {}       # refund_id -> Refund
+        self.waiting = {}       # payment_id -> Refunds that wait for it, or do not fit
+        self.given_back = Counter()     # by payment_id
+        self.effects = {}       # refund_id -> (reversed, written off), once applied
+        self.spends, self.payouts, self.batches, self.adjustments = {}, {}, {}, {}
+        self.events = []        # all changes of balances
+        self.began = self.clock = NEVER     # what the database records for what happens now
+        self.arrived, self.touched = [], {}     # by the statement that is being told
+
     def __getattr__(self, name):
         try:
             return self.__dict__["config"][name]
         except KeyError:
             raise AttributeError(name) from None
 
-    # What a savepoint keeps. Payments and rewards only grow: their lengths do.
+    # What a savepoint keeps. Of what only grows, the length will do; the clock is not turned back.
     def save(self):
-        small = {k: v for k, v in self.__dict__.items() if k not in ("payments", "rewards")}
-        return pickle.dumps(small), len(self.payments), len(self.rewards)
+        apart = "payments rewards events of_payment of_member began clock".split()
+        small = {k: v for k, v in self.__dict__.items() if k not in apart}
+        return pickle.dumps(small), len(self.payments), len(self.rewards), len(self.events)
 
     def restore(self, saved):
         self.__dict__.update(pickle.loads(saved[0]))
         while len(self.payments) > saved[1]:
             self.payments.popitem()
-        del self.rewards[saved[2]:]
+        while len(self.rewards) > saved[2]:
+            reward = self.rewards.pop()
+            self.of_payment[reward.payment_id].pop()
+            self.of_member[reward.member].pop()
+        del self.events[saved[3]:]
 
     # --- configuration -----------------------------------------------------
 
@@ -246,17 +264,25 @@ class Program:
 
     # --- what one payment does (contract section 3) --------------------------
 
-    def pay(self, payments, now):
-        """One statement: its rows in their order, all of them or none."""
+    def write(self, rows, now):
+        """One statement: its payments or refunds in their order, all of them or none."""
         saved = self.save()
         try:
-            for payment in payments:
-                self.take(payment, now)
+            for row in rows:
+                self.take(row, now)
+            self.end_statement(now)
         except Refused:
             self.restore(saved)
             raise
 
-    def take(self, payment, now):
+    def take(self, row, now):
+        """The statement's end is told apart: what waits for its rows comes after them."""
+        if isinstance(row, Refund):
+            self.take_refund(row, now)
+        else:
+            self.take_payment(row, now)
+
+    def take_payment(self, payment, now):
         base = payment.amount if payment.base is None else payment.base
         if payment.amount < 0 or base < 0:
             raise Refused("22003")
@@ -265,6 +291,7 @@ class Program:
         if payment.payment_id in self.payments:
             raise Refused("23505")
         self.payments[payment.payment_id] = payment
+        self.arrived.append(payment.payment_id)
 
         attribution = self.attributions.get(payment.user_id)
         if attribution is None or attribution.capped:
@@ -350,9 +377,12 @@ class Program:
             campaign.spent += total
         for reward in rewards:
             self.add(self.members[reward.member].earned, reward.level, reward.amount)
+            self.of_payment.setdefault(payment.payment_id, []).append(len(self.rewards))
+            self.of_member.setdefault(reward.member, []).append(len(self.rewards))
+            self.rewards.append(reward)
+            self.log(reward.member, "earned", reward.amount, reward.available_at)
         if rewards and attribution.rewarded_at is None:
             attribution.rewarded_at = payment.occurred_at
-        self.rewards += rewards
 
     def count(self, payment, line):
         deposit = payment.kind == "deposit"

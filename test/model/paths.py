@@ -1,34 +1,46 @@
-"""Every way of writing payments that the contract names, and some more.
+"""Every way of writing payments and refunds that the contract names, and some more.
 
-A path takes a cursor and rows of (program_id, Payment) and writes them. What
-it may be given: one row, several, rows whose ids are taken already. Where the
-planner decides in which order the rows of a statement go in, the caller asks
-afterwards in which order they went.
+A path takes a cursor and rows of (program_id, Payment or Refund), all of one
+kind, and writes them. What it may be given: one row, several, rows whose ids
+are taken already. Where the planner decides in which order the rows of a
+statement go in, the caller asks afterwards in which order they went.
 """
 
 import io
+from collections import namedtuple
 
-COLUMNS = "program_id, payment_id, user_id, amount_micro, base_micro, kind, occurred_at"
-TYPES = "bigint, text, text, bigint, bigint, text, timestamptz"
-ROW = "(%s, %s, %s, %s::bigint, %s::bigint, %s, %s::timestamptz)"
+from model import Payment, Refund
 
-SETUP = f"""
-GRANT USAGE ON SCHEMA referral TO {{role}};
-GRANT INSERT ON referral.payment TO {{role}};
-CREATE VIEW payment_view AS SELECT {COLUMNS} FROM referral.payment;
-CREATE TABLE app_payment AS SELECT {COLUMNS} FROM referral.payment WITH NO DATA;
-CREATE FUNCTION pass_on() RETURNS trigger LANGUAGE plpgsql AS $$
+Table = namedtuple("Table", "name key columns types row")
+PAYMENT = Table(
+    "payment", "payment_id",
+    "program_id, payment_id, user_id, amount_micro, base_micro, kind, occurred_at",
+    "bigint, text, text, bigint, bigint, text, timestamptz",
+    "(%s, %s, %s, %s::bigint, %s::bigint, %s, %s::timestamptz)")
+REFUND = Table(
+    "refund", "refund_id", "program_id, refund_id, payment_id, amount_micro, reason, occurred_at",
+    "bigint, text, text, bigint, text, timestamptz",
+    "(%s, %s, %s, %s::bigint, %s, %s::timestamptz)")
+TABLES = {Payment: PAYMENT, Refund: REFUND}
+
+SETUP = """
+GRANT USAGE ON SCHEMA referral TO {role};
+GRANT INSERT ON referral.{t.name} TO {role};
+CREATE VIEW {t.name}_view AS SELECT {t.columns} FROM referral.{t.name};
+CREATE TABLE app_{t.name} AS SELECT {t.columns} FROM referral.{t.name} WITH NO DATA;
+CREATE FUNCTION pass_{t.name}_on() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO referral.payment ({COLUMNS}) SELECT (NEW).*;
+    INSERT INTO referral.{t.name} ({t.columns}) SELECT (NEW).*;
     RETURN NULL;
 END $$;
-CREATE TRIGGER pass_on AFTER INSERT ON app_payment FOR EACH ROW EXECUTE FUNCTION pass_on();
-CREATE FUNCTION pay_one_by_one(payments app_payment[]) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE p app_payment;
+CREATE TRIGGER pass_on AFTER INSERT ON app_{t.name}
+    FOR EACH ROW EXECUTE FUNCTION pass_{t.name}_on();
+CREATE FUNCTION write_one_by_one(rows app_{t.name}[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE r app_{t.name};
 BEGIN
-    FOREACH p IN ARRAY payments LOOP
+    FOREACH r IN ARRAY rows LOOP
         BEGIN
-            INSERT INTO referral.payment ({COLUMNS}) SELECT p.*;
+            INSERT INTO referral.{t.name} ({t.columns}) SELECT r.*;
         EXCEPTION WHEN numeric_value_out_of_range OR unique_violation OR datetime_field_overflow THEN
             NULL;
         END;
@@ -38,46 +50,55 @@ END $$;
 
 
 def setup(cursor):
-    cursor.execute(SETUP.format(role=payer(cursor)))
+    for t in TABLES.values():
+        cursor.execute(SETUP.format(t=t, role=payer(cursor)))
+
+
+def table(rows):
+    return TABLES[type(rows[0][1])]
 
 
 def values(cursor, rows):
-    return ", ".join(cursor.mogrify(ROW, (program_id, *payment)).decode()
-                     for program_id, payment in rows)
+    row = table(rows).row
+    return ", ".join(cursor.mogrify(row, (program_id, *what)).decode() for program_id, what in rows)
+
+
+def insert(rows):
+    t = table(rows)
+    return f"INSERT INTO referral.{t.name} ({t.columns}) "
 
 
 def insert_values(cursor, rows):
-    cursor.execute(f"INSERT INTO referral.payment ({COLUMNS}) VALUES {values(cursor, rows)}")
+    cursor.execute(f"{insert(rows)} VALUES {values(cursor, rows)}")
 
 
 def insert_returning(cursor, rows):
-    cursor.execute(f"INSERT INTO referral.payment ({COLUMNS}) VALUES {values(cursor, rows)}"
-                   " RETURNING payment_id")
+    cursor.execute(f"{insert(rows)} VALUES {values(cursor, rows)} RETURNING {table(rows).key}")
 
 
 def insert_select(cursor, rows):
-    numbered = ", ".join(cursor.mogrify("(%s, " + ROW[1:], (n, program_id, *payment)).decode()
-                         for n, (program_id, payment) in enumerate(rows))
-    cursor.execute(f"INSERT INTO referral.payment ({COLUMNS}) SELECT {COLUMNS}"
-                   f" FROM (VALUES {numbered}) AS v (n, {COLUMNS}) ORDER BY n")
+    t = table(rows)
+    numbered = ", ".join(cursor.mogrify("(%s, " + t.row[1:], (n, program_id, *what)).decode()
+                         for n, (program_id, what) in enumerate(rows))
+    cursor.execute(f"{insert(rows)} SELECT {t.columns}"
+                   f" FROM (VALUES {numbered}) AS v (n, {t.columns}) ORDER BY n")
 
 
 def copy(cursor, rows):
-    def field(value):
+    def text_of(value):
         if value is None:
             return "\\N"
         text = value.isoformat() if hasattr(value, "isoformat") else str(value)
         for plain, escaped in ("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"):
             text = text.replace(plain, escaped)
         return text
-    lines = "".join("\t".join(map(field, (program_id, *payment))) + "\n"
-                    for program_id, payment in rows)
-    cursor.copy_expert(f"COPY referral.payment ({COLUMNS}) FROM STDIN", io.StringIO(lines))
+    t = table(rows)
+    lines = "".join("\t".join(map(text_of, (program_id, *what))) + "\n" for program_id, what in rows)
+    cursor.copy_expert(f"COPY referral.{t.name} ({t.columns}) FROM STDIN", io.StringIO(lines))
 
 
 def insert_with(cursor, rows):
-    cursor.execute(f"WITH i AS (INSERT INTO referral.payment ({COLUMNS})"
-                   f" VALUES {values(cursor, rows)} RETURNING amount_micro)"
+    cursor.execute(f"WITH i AS ({insert(rows)} VALUES {values(cursor, rows)} RETURNING amount_micro)"
                    " SELECT sum(amount_micro) FROM i")
 
 
@@ -87,7 +108,7 @@ def payer(cursor):
 
 
 def insert_as_role(cursor, rows):
-    """By a role that may insert payments and nothing else."""
+    """By a role that may insert payments and refunds, and nothing else."""
     cursor.execute(f"SET ROLE {payer(cursor)}")
     try:
         insert_values(cursor, rows)
@@ -98,60 +119,63 @@ def insert_as_role(cursor, rows):
 
 
 def insert_view(cursor, rows):
-    cursor.execute(f"INSERT INTO payment_view ({COLUMNS}) VALUES {values(cursor, rows)}")
+    t = table(rows)
+    cursor.execute(f"INSERT INTO {t.name}_view ({t.columns}) VALUES {values(cursor, rows)}")
 
 
 def insert_by_trigger(cursor, rows):
     """Each row its own nested statement inside one statement on another table."""
-    cursor.execute(f"INSERT INTO app_payment ({COLUMNS}) VALUES {values(cursor, rows)}")
+    t = table(rows)
+    cursor.execute(f"INSERT INTO app_{t.name} ({t.columns}) VALUES {values(cursor, rows)}")
 
 
 # One at a time.
 
 def prepared(cursor, rows):
     """A statement that is planned once and run often."""
-    cursor.execute("SELECT 1 FROM pg_prepared_statements WHERE name = 'pay'")
+    t = table(rows)
+    cursor.execute("SELECT 1 FROM pg_prepared_statements WHERE name = %s", (t.name,))
     if not cursor.fetchone():
-        cursor.execute(f"PREPARE pay ({TYPES}) AS INSERT INTO referral.payment ({COLUMNS})"
-                       " VALUES ($1, $2, $3, $4, $5, $6, $7)")
-    (program_id, payment), = rows
-    cursor.execute("EXECUTE pay (%s, %s, %s, %s, %s, %s, %s)", (program_id, *payment))
+        numbers = ", ".join(f"${n}" for n in range(1, t.types.count(",") + 2))
+        cursor.execute(f"PREPARE {t.name} ({t.types}) AS {insert(rows)} VALUES ({numbers})")
+    (program_id, what), = rows
+    cursor.execute(f"EXECUTE {t.name} {t.row}", (program_id, *what))
 
 
 def record(cursor, rows):
-    (program_id, payment), = rows
-    cursor.execute("SELECT * FROM referral.record_payment(%s, %s, %s, %s, %s, %s,"
-                   " program_id => %s)", (*payment, program_id))
+    (program_id, what), = rows
+    arguments = ", ".join(["%s"] * len(what))
+    cursor.execute(f"SELECT * FROM referral.record_{table(rows).name}({arguments},"
+                   " program_id => %s)", (*what, program_id))
 
 
 # Those that pass over ids that are taken.
 
 def on_conflict(cursor, rows):
-    cursor.execute(f"INSERT INTO referral.payment ({COLUMNS}) VALUES {values(cursor, rows)}"
-                   " ON CONFLICT DO NOTHING")
+    cursor.execute(f"{insert(rows)} VALUES {values(cursor, rows)} ON CONFLICT DO NOTHING")
 
 
 def merge(cursor, rows):
-    cursor.execute(f"""MERGE INTO referral.payment AS p
-        USING (VALUES {values(cursor, rows)}) AS v ({COLUMNS})
-        ON (p.program_id, p.payment_id) = (v.program_id, v.payment_id)
+    t = table(rows)
+    cursor.execute(f"""MERGE INTO referral.{t.name} AS t
+        USING (VALUES {values(cursor, rows)}) AS v ({t.columns})
+        ON (t.program_id, t.{t.key}) = (v.program_id, v.{t.key})
         WHEN MATCHED THEN DO NOTHING
-        WHEN NOT MATCHED THEN INSERT ({COLUMNS})
-            VALUES (v.{COLUMNS.replace(', ', ', v.')})""")
+        WHEN NOT MATCHED THEN INSERT ({t.columns})
+            VALUES (v.{t.columns.replace(', ', ', v.')})""")
 
 
 def two_inserts(cursor, rows):
     """Two inserts in one statement: the trigger fires for all of them together."""
     half = len(rows) // 2
-    cursor.execute(f"""WITH first AS (INSERT INTO referral.payment ({COLUMNS})
+    cursor.execute(f"""WITH first AS ({insert(rows)}
             VALUES {values(cursor, rows[:half])} ON CONFLICT DO NOTHING)
-        INSERT INTO referral.payment ({COLUMNS})
-            VALUES {values(cursor, rows[half:])} ON CONFLICT DO NOTHING""")
+        {insert(rows)} VALUES {values(cursor, rows[half:])} ON CONFLICT DO NOTHING""")
 
 
 def one_by_one(cursor, rows):
     """Each row in a block of its own that survives the refusal of the row."""
-    cursor.execute("SELECT pay_one_by_one(array_agg(v::app_payment))"
+    cursor.execute(f"SELECT write_one_by_one(array_agg(v::app_{table(rows).name}))"
                    f" FROM (VALUES {values(cursor, rows)}) AS v")
 
 

@@ -12,17 +12,16 @@ import argparse
 import random
 import threading
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 import psycopg2
 
+import money_storms
 import paths
 from db import Database, Tally, connect, insert
 from compare import rows
-
-SINCE = datetime(2024, 1, 1, tzinfo=timezone.utc)
-PAID = SINCE + timedelta(days=1)
-UNIT = 1_000_000
+from model import Payment
+from money_storms import PAID, SINCE, UNIT, MoneyStorms
 
 
 class Crowd:
@@ -58,7 +57,7 @@ class Crowd:
         return [error for error in errors if error]
 
 
-class Storms:
+class Storms(MoneyStorms):
     def __init__(self, name, rounds, seed):
         self.crowd, self.rounds = Crowd(name), rounds
         self.cursor = connect(name).cursor()
@@ -89,7 +88,7 @@ class Storms:
         assert found == [(True,)], found
 
     def payment(self, payment_id, user, amount=UNIT):
-        return self.id, (payment_id, user, amount, None, "purchase", PAID)
+        return self.id, Payment(payment_id, user, amount, None, "purchase", PAID)
 
     def pay(self, user, amount=UNIT, payment_id=None):
         """A session's work: one payment in a transaction that stays open for a moment."""
@@ -366,7 +365,7 @@ class Storms:
 
 STORMS = ["code_cap", "code_cap_repeatable_read", "monthly_cap", "monthly_cap_repeatable_read",
           "budget", "budget_repeatable_read", "one_first_payment", "one_payment_id", "shuffled",
-          "cycle", "bare_cycle", "one_winner", "tiers", "cancelled"]
+          "cycle", "bare_cycle", "one_winner", "tiers", "cancelled", *money_storms.STORMS]
 
 
 def main():

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from books import Books
-from model import MAX, Campaign, Payment, Program, Rate, Refused, midnight
+from model import MAX, Campaign, Payment, Program, Rate, Refund, Refused, midnight
 
 UTC = timezone.utc
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ class Case(unittest.TestCase):
         self.paid += 1
         payment = Payment(f"p{self.paid}", user, amount, base, kind, at)
         before = len(p.rewards)
-        p.pay([payment], NOW)
+        p.write([payment], NOW)
         return {r.member: r.amount for r in p.rewards[before:]}
 
 
@@ -101,7 +101,7 @@ class Arithmetic(Case):
         rows = [Payment(str(i), "b", amount, None, "purchase", START) for i, amount in
                 enumerate((100, 100, -1))]
         with self.assertRaises(Refused):
-            p.pay(rows, NOW)
+            p.write(rows, NOW)
         self.assertEqual(p.save(), before)
 
 
@@ -119,7 +119,7 @@ class Tiers(Case):
         p = self.program({(0, 1, 1): 1000, (0, 2, 1): 1500}, tree="")
         p.set_tiers({1: ("basic", 0), 2: ("gold", 1)})
         self.refer(p, "r", "A")
-        p.pay([Payment(str(i), "A", 100, None, "purchase", START) for i in (1, 2)], NOW)
+        p.write([Payment(str(i), "A", 100, None, "purchase", START) for i in (1, 2)], NOW)
         self.assertEqual([r.amount for r in p.rewards], [10, 15])
 
     def test_never_down_by_itself(self):
@@ -301,6 +301,370 @@ class Holds(Case):
             balance = Books(p, at).overview("a")["balance"]
             self.assertEqual((balance[f"{status}_micro"], balance["lifetime_micro"]), (10, 10))
             self.assertEqual(Books(p, at).list_rewards("a")[0]["status"], status)
+
+
+class MoneyCase(Case):
+    """A reward whose hold is over is "available", one of LATER is still pending at NOW."""
+    LATER = NOW + DAY
+
+    def setUp(self):
+        self.refunds = 0
+
+    def refund(self, p, payment_id, *amounts):
+        rows = []
+        for amount in amounts:
+            self.refunds += 1
+            rows.append(Refund(f"r{self.refunds}", payment_id, amount, None, START))
+        p.write(rows, NOW)
+
+    def sent(self, p, user, payout_id, amount=None):
+        p.request_payout(user, payout_id, amount, None, None, NOW)
+        p.payout_to(payout_id, "processing", NOW)
+        p.payout_to(payout_id, "sent", NOW, reference="tx")
+
+    def balance(self, p, user):
+        """pending, available, lifetime"""
+        return tuple(Books(p, NOW).overview(user)["balance"].values())
+
+    def rewards(self, p, user):
+        """status, reversed, written off of each, the oldest first"""
+        return [(r["status"], r["reversed_micro"], r["written_off_micro"])
+                for r in reversed(Books(p, NOW).list_rewards(user))]
+
+    def settlements(self, p, user):
+        """reward, amount, kind; the sum is that of spends and payouts, always"""
+        account = p.members[user].account
+        self.assertEqual(sum(s.amount for s in account.settlements),
+                         account.spent + account.paid_out)
+        return [(s.reward, s.amount, s.kind[0]) for s in account.settlements]
+
+    def refused(self, state, what, *arguments, **more):
+        with self.assertRaisesRegex(Refused, state):
+            what(*arguments, **more)
+
+
+class Refunds(MoneyCase):
+    def test_three_refunds_on_five_levels(self):
+        """333, 333, 334, whatever the members do in between."""
+        rate = {level: 1000 for level in range(5)}
+        p = self.program(rate, tree="a<b b<c c<d d<e", max_level=4)
+        p.rates = {key: Rate(0, 1000, None) for key in p.rates}
+        self.assertEqual(self.pay(p, "e", 9999), dict.fromkeys("edcba", 1000))
+        p.spend("a", 1000, "s", None, NOW)
+        self.sent(p, "b", "all")
+        self.sent(p, "c", "part", 400)
+        found = []
+        for n in range(3):
+            self.refund(p, "p1", 3333)
+            found.append(p.effects[f"r{n + 1}"])
+            p.adjust("d", f"a{n}", -100, "", "", NOW)
+            if n == 1:
+                p.unspend("s", NOW)
+        self.assertEqual(found, [(5 * 333, 0), (5 * 333, 0), (5 * 334, 0)])
+        for user, balance in zip("abcde", (0, -1000, -400, -300, 0)):
+            self.assertEqual(self.rewards(p, user), [("reversed", 1000, 0)])
+            self.assertEqual(self.balance(p, user)[1], balance)
+        self.assertEqual(self.settlements(p, "b"), [(None, 333, "p"), (None, 333, "p"),
+                                                    (None, 334, "p")])
+
+    def test_in_one_statement_as_if_alone(self):
+        p = self.program({1: 1000}, tree="a<b")
+        self.pay(p, "b", 9999)
+        self.refund(p, "p1", 3333, 3333, 3333)
+        self.assertEqual([e[0] for e in p.effects.values()], [333, 333, 333])
+        self.assertEqual(self.balance(p, "a"), (0, 0, 0))
+
+    def test_not_above_the_base(self):
+        p = self.program({1: 1000}, tree="a<b")
+        self.pay(p, "b", 0, base=100)
+        self.refund(p, "p1", 99)
+        before = p.save()
+        self.refused("22003", self.refund, p, "p1", 2)
+        self.refused("22003", self.refund, p, "p1", 1, 1)       # and nothing of the first
+        for amount in 0, -1:
+            self.refused("22003", self.refund, p, "p1", amount)
+        self.assertEqual(p.save(), before)
+        self.refund(p, "p1", 1)
+        self.assertEqual(self.balance(p, "a"), (0, 0, 0))
+
+    def test_of_a_payment_that_earned_nothing(self):
+        p = self.program({1: 1000}, tree="a<b")
+        self.pay(p, "nobody", 100)
+        self.pay(p, "b", 100, kind="deposit")
+        for payment_id in "p1", "p2":
+            self.refund(p, payment_id, 60)
+            self.refused("22003", self.refund, p, payment_id, 41)
+        self.assertEqual(set(p.effects.values()), {(0, 0)})
+
+    def test_before_its_payment(self):
+        p = self.program({1: 1000}, tree="a<b")
+        self.refund(p, "p1", 30)
+        self.refund(p, "p1", 80, 70)
+        self.assertEqual(p.refund_answer("r1"), ("waiting", 0, 0))
+        self.assertEqual(p.do_not_fit(), [])
+        self.assertEqual(self.pay(p, "b", 100), {"a": 10})      # not refused for the 80
+        self.assertEqual(p.refund_answer("r1"), ("applied", 3, 0))
+        self.assertEqual(p.refund_answer("r3"), ("applied", 7, 0))
+        self.assertEqual(p.do_not_fit(), ["r2"])
+        self.assertEqual(p.given_back["p1"], 100)
+
+    def test_nothing_moves_back(self):
+        p = self.program({1: 1000}, tree="a<b a<c", referrer_monthly_cap=1)
+        p.set_tiers({1: ("basic", 0), 2: ("gold", 1)})
+        self.pay(p, "b", 100)
+        self.refund(p, "p1", 100)
+        self.assertEqual(p.tier(p.members["a"]), 2)
+        self.assertEqual((p.members["a"].volume[1], sum(p.members["a"].invited.values())), (100, 1))
+        self.assertEqual(self.pay(p, "c", 100), {})
+
+    def test_worked_example_of_policies(self):
+        """Earned 100, 80 paid out, wholly refunded; then 50 more are earned."""
+        for policy, reward, balance, then, status, settled in (
+                ("unlimited", ("reversed", 100, 0), -80, -30, "paid_out", [(None, 80, "p")]),
+                ("within_balance", ("paid_out", 20, 80), 0, 50, "available", [(0, 80, "p")]),
+                ("only_pending", ("available", 0, 100), 20, 70, "available", [(0, 80, "p")])):
+            with self.subTest(policy):
+                p = self.program({1: 10000}, tree="a<b", debt_policy=policy)
+                self.pay(p, "b", 100)
+                self.sent(p, "a", "x", 80)
+                self.refund(p, "p1", 100)
+                self.assertEqual(self.rewards(p, "a"), [reward])
+                self.assertEqual(self.balance(p, "a")[1], balance)
+                self.assertEqual(self.settlements(p, "a"), settled)
+                self.pay(p, "b", 50)
+                self.assertEqual(self.balance(p, "a")[1], then)
+                self.assertEqual(self.rewards(p, "a"), [reward, (status, 0, 0)])
+                self.assertEqual(self.settlements(p, "a"), settled)     # not yet for real
+
+    def test_a_next_earning_nets_the_debt(self):
+        p = self.program({1: 10000}, tree="a<b")
+        self.pay(p, "b", 100)
+        self.sent(p, "a", "x", 80)
+        self.refund(p, "p1", 100)
+        self.refused("RF007", p.spend, "a", 1, "s", None, NOW)
+        self.pay(p, "b", 50)
+        self.refused("RF007", p.request_payout, "a", "y", None, None, None, NOW)
+        self.pay(p, "b", 70)
+        self.assertEqual(self.balance(p, "a"), (0, 40, 120))
+        self.assertEqual([r[0] for r in self.rewards(p, "a")], ["reversed", "paid_out", "available"])
+        p.spend("a", 10, "s", None, NOW)
+        self.assertEqual(self.settlements(p, "a"), [(1, 50, "p"), (2, 30, "p"), (2, 10, "s")])
+        self.sent(p, "a", "y")
+        self.assertEqual(self.settlements(p, "a"), [(1, 50, "p"), (2, 30, "p"), (2, 10, "s"),
+                                                    (2, 30, "p")])
+        self.assertEqual(self.balance(p, "a"), (0, 0, 120))
+
+    def test_within_balance_in_the_order_of_the_statement(self):
+        """What is pending counts as what he has; the first refund takes it."""
+        p = self.program({1: 10000}, tree="a<b", debt_policy="within_balance")
+        self.pay(p, "b", 100)
+        self.pay(p, "b", 30, at=self.LATER)
+        self.sent(p, "a", "x", 100)
+        self.refund(p, "p1", 20, 20)
+        self.assertEqual(list(p.effects.values()), [(20, 0), (10, 10)])
+        self.assertEqual(self.balance(p, "a"), (30, -30, 100))
+        self.refund(p, "p2", 30)
+        self.assertEqual(self.rewards(p, "a"), [("paid_out", 30, 10), ("pending", 0, 30)])
+
+    def test_policy_may_change_between_refunds(self):
+        p = self.program({1: 1000}, tree="a<b", debt_policy="only_pending")
+        self.pay(p, "b", 9999)
+        self.refund(p, "p1", 3333)
+        p.configure(debt_policy="unlimited")
+        self.refund(p, "p1", 6666)
+        self.assertEqual(self.rewards(p, "a"), [("available", 666, 333)])   # final
+        self.assertEqual(self.balance(p, "a"), (0, 333, 333))
+
+    def test_only_pending_takes_what_is_pending(self):
+        p = self.program({1: 1000}, tree="a<b", debt_policy="only_pending")
+        self.pay(p, "b", 100, at=self.LATER)
+        self.refund(p, "p1", 100)
+        self.assertEqual(self.rewards(p, "a"), [("reversed", 10, 0)])
+
+
+class Settlements(MoneyCase):
+    def stage(self, *amounts, **config):
+        """a has available rewards of these amounts, paid in this order, the oldest last."""
+        p = self.program({1: 10000}, tree="a<b", **config)
+        for n, amount in enumerate(amounts):
+            self.pay(p, "b", amount, at=START + (9 - n) * DAY)
+        return p
+
+    def statuses(self, p, user="a"):
+        return [r[0] for r in self.rewards(p, user)]
+
+    def test_in_the_order_of_availability(self):
+        p = self.stage(100, 50)
+        p.spend("a", 60, "s", None, NOW)
+        self.assertEqual(self.settlements(p, "a"), [(1, 50, "s"), (0, 10, "s")])
+        self.assertEqual(self.statuses(p), ["available", "spent"])
+        self.sent(p, "a", "x")
+        self.assertEqual(self.statuses(p), ["paid_out", "spent"])   # whoever took its last part
+        self.assertEqual(self.balance(p, "a"), (0, 0, 150))
+
+    def test_pending_rewards_are_not_used_up(self):
+        p = self.stage(100)
+        self.pay(p, "b", 30, at=self.LATER)
+        self.refused("RF007", p.spend, "a", 101, "s", None, NOW)
+        p.spend("a", 100, "s", None, NOW)
+        self.assertEqual(self.statuses(p), ["spent", "pending"])
+
+    def test_released_in_reverse_and_owed_by_the_next(self):
+        """What replaces it is settled first by what had been settled last."""
+        p = self.stage(100)
+        p.spend("a", 60, "s", None, NOW)
+        self.sent(p, "a", "x", 40)
+        self.refund(p, "p1", 50)
+        self.assertEqual(self.settlements(p, "a"), [(0, 50, "s"), (None, 40, "p"), (None, 10, "s")])
+        self.assertEqual(self.statuses(p), ["spent"])
+        self.pay(p, "b", 45)
+        self.assertEqual(self.statuses(p), ["spent", "spent"])
+        p.adjust("a", "x", -1, "", "", NOW)
+        self.assertEqual(self.settlements(p, "a"), [(0, 50, "s"), (None, 5, "s"), (1, 40, "p"),
+                                                    (1, 5, "s")])
+
+    def test_a_refund_may_use_up_what_was_left(self):
+        p = self.stage(100)
+        p.spend("a", 40, "s", None, NOW)
+        self.refund(p, "p1", 60)
+        self.assertEqual(self.statuses(p), ["spent"])
+        self.assertEqual(self.balance(p, "a"), (0, 0, 40))
+        self.refund(p, "p1", 40)
+        self.assertEqual(self.statuses(p), ["reversed"])
+
+    def test_at_the_refund_if_something_is_there(self):
+        p = self.stage(100, 50)
+        p.spend("a", 50, "s", None, NOW)
+        self.refund(p, "p2", 50)
+        self.assertEqual(self.settlements(p, "a"), [(0, 50, "s")])
+        self.assertEqual(self.statuses(p), ["available", "reversed"])
+
+    def test_unspend_opens_again(self):
+        p = self.stage(100, 50)
+        p.spend("a", 50, "s1", "n", NOW)
+        p.spend("a", 70, "s2", None, NOW)
+        self.refund(p, "p2", 50)
+        self.assertEqual(self.settlements(p, "a"), [(0, 70, "s"), (None, 20, "s"), (0, 30, "s")])
+        self.assertTrue(p.unspend("s2", NOW).undone)
+        self.assertEqual(self.settlements(p, "a"), [(0, 30, "s"), (0, 20, "s")])
+        self.assertEqual(p.unspend("s2", NOW), p.spend("a", 70, "s2", None, NOW))
+        self.assertEqual(self.balance(p, "a"), (0, 50, 100))
+        self.assertEqual(self.statuses(p), ["available", "reversed"])
+        self.refused("RF010", p.unspend, "s3", NOW)
+
+    def test_adjustments_cover_what_no_reward_does(self):
+        p = self.stage()
+        p.adjust("a", "gift", 100, "note", "actor", NOW)
+        p.spend("a", 80, "s", None, NOW)
+        self.pay(p, "b", 50)
+        self.assertEqual(self.statuses(p), ["available"])       # nothing is owed
+        self.assertEqual(self.balance(p, "a"), (0, 70, 150))
+        p.adjust("a", "back", -70, "note", "actor", NOW)        # now 50 of the 80 are
+        self.assertEqual(self.settlements(p, "a"), [(None, 30, "s"), (0, 50, "s")])
+        self.assertEqual(self.balance(p, "a"), (0, 0, 80))
+        self.refused("22023", p.adjust, "a", "zero", 0, "", "", NOW)
+        self.refused("RF001", p.adjust, "a", "back", -71, "note", "actor", NOW)
+        self.refused("RF003", p.adjust, "z", "z", 1, "", "", NOW)
+
+
+class Payouts(MoneyCase):
+    def stage(self, **config):
+        p = self.program({1: 10000}, tree="a<b", **config)
+        self.pay(p, "b", 100)
+        return p
+
+    def ask(self, p, payout_id="x", amount=None, network=None, address=None, user="a"):
+        return p.request_payout(user, payout_id, amount, network, address, NOW)
+
+    def test_reserved_until_it_ends(self):
+        for end, balance, status in (("sent", 40, "available"), ("failed", 100, "available"),
+                                     ("cancelled", 100, "available")):
+            p = self.stage()
+            self.ask(p, amount=60)
+            self.assertEqual((self.balance(p, "a"), self.settlements(p, "a")), ((0, 40, 100), []))
+            self.refused("RF007", self.ask, p, "y", 41)
+            p.payout_to("x", "processing", NOW)
+            first = p.payout_to("x", end, NOW)
+            self.assertEqual(self.balance(p, "a")[1], balance)
+            self.assertEqual(p.payout_to("x", end, NOW), first)
+            self.assertEqual(self.balance(p, "a")[1], balance)      # given back once
+            for other in {"processing", "sent", "failed", "cancelled"} - {end}:
+                self.refused("RF009", p.payout_to, "x", other, NOW)
+            self.refused("RF009", p.payout_to, "x", end, NOW, note="other")
+            self.assertEqual(self.rewards(p, "a")[0][0], status)
+
+    def test_order_of_checks(self):
+        p = self.stage(payout_min_micro=50)
+        self.refused("RF003", self.ask, p, user="z")
+        self.refused("RF008", self.ask, p, amount=49)
+        self.refused("RF007", self.ask, p, amount=101)
+        self.refused("22003", self.ask, p, amount=-1)
+        self.refused("22023", self.ask, p, network="only")
+        self.ask(p)
+        self.refused("RF007", self.ask, p, "y")         # of everything: nothing is there
+        self.refused("RF001", self.ask, p, amount=100)
+        p.members["a"].suspended = True
+        self.assertEqual(self.ask(p)[:2], ("x", 100))   # known before all else
+        self.refused("RF006", self.ask, p, "y", -1)
+        self.refused("RF006", p.spend, "a", 1, "s", None, NOW)
+        p.payout_to("x", "sent", NOW)
+        self.refused("RF010", p.payout_to, "z", "sent", NOW)
+
+    def test_all_below_the_minimum(self):
+        p = self.stage(payout_min_micro=101)
+        self.refused("RF008", self.ask, p)
+        self.assertEqual(p.payouts, {})
+
+    def test_destination(self):
+        p = self.stage()
+        p.set_destination("a", "iban", "DE00")
+        self.assertEqual(self.ask(p, "x", 10)[2:4], ("iban", "DE00"))
+        self.assertEqual(self.ask(p, "y", 10, "btc", "1")[2:4], ("btc", "1"))
+        p.set_destination("a", None, None)
+        self.assertEqual(self.ask(p, "z", 10)[2:4], (None, None))
+        self.refused("22023", p.set_destination, "a", None, "DE00")
+
+    def test_batch(self):
+        p = self.program({1: 10000, 2: 1000, 3: 100}, payout_min_micro=2)
+        self.pay(p, "d", 100)
+        ids = {user: f"batch {user}" for user in "abc"}
+        p.members["b"].suspended = True
+        rows = p.payout_batch("may", None, ids, NOW)
+        self.assertEqual([row[:2] for row in rows], [("batch c", 100)])
+        self.pay(p, "d", 100)
+        self.assertEqual(p.payout_batch("may", None, ids, NOW), rows)
+        self.refused("RF001", p.payout_batch, "may", 1, ids, NOW)
+        self.assertEqual(p.payout_batch("june", 101, ids, NOW), [])
+        self.assertEqual(p.due(None, NOW), {"a": 2, "c": 100})
+
+
+class Statements(MoneyCase):
+    def test_at_every_instant(self):
+        p = self.program({1: 10000}, tree="a<b", hold_days=3, debt_policy="within_balance")
+        steps = [lambda: self.pay(p, "b", 100, at=NOW - 3 * DAY),
+                 lambda: p.request_payout("a", "x", 70, None, None, NOW),
+                 lambda: p.payout_to("x", "sent", NOW),
+                 lambda: self.refund(p, "p1", 50),
+                 lambda: p.adjust("a", "g", 5, "", "", NOW),
+                 lambda: p.spend("a", 5, "s", None, NOW),
+                 lambda: p.unspend("s", NOW)]
+        for n, step in enumerate(steps):
+            p.began = p.clock = NOW - 3 * DAY + n * DAY
+            step()
+        names = "pending available lifetime reversed written_off adjusted spent paid_out reserved"
+        found = [[Books(p, NOW - 3 * DAY + n * DAY).statement("a")[name + "_micro"]
+                  for name in names.split()] for n in range(-1, 7)]
+        self.assertEqual(found, [[0, 0, 0, 0, 0, 0, 0, 0, 0],
+                                 [100, 0, 100, 0, 0, 0, 0, 0, 0],
+                                 [100, -70, 100, 0, 0, 0, 0, 0, 70],
+                                 [100, -70, 100, 0, 0, 0, 0, 70, 0],
+                                 [0, 0, 70, 30, 20, 0, 0, 70, 0],
+                                 [0, 5, 75, 30, 20, 5, 0, 70, 0],
+                                 [0, 0, 75, 30, 20, 5, 5, 70, 0],
+                                 [0, 5, 75, 30, 20, 5, 0, 70, 0]])
+        now = Books(p, NOW + 9 * DAY)
+        self.assertEqual({key: now.statement("a")[key] for key in now.overview("a")["balance"]},
+                         now.overview("a")["balance"])
 
 
 if __name__ == "__main__":

@@ -128,6 +128,60 @@ SELECT (referral.attribute('top', referral.enroll('lone'), NULL, '2024-01-01')).
 UPDATE referral.attribution SET created_at = clock_timestamp() WHERE program_id = 71 AND user_id = 'top';
 SELECT jsonb_path_query_array(referral.explain_payment('line2'), '$.levels[*].user_id');
 
+-- What happened since: refunds, applied and waiting, what used the reward up,
+-- and how its grant stands.
+CREATE FUNCTION pg_temp.changes(explained jsonb) RETURNS TABLE (change text, facts text) LANGUAGE sql AS $$
+    SELECT c ->> 'change',
+           regexp_replace((c - '{change,at}'::text[])::text, '"(reward_id)": \d+', '"\1": ...', 'g')
+           || CASE WHEN (c ->> 'at')::timestamptz BETWEEN now() AND clock_timestamp() THEN '' ELSE ' ' || (c ->> 'at') END
+    FROM jsonb_array_elements(explained -> 'changes') WITH ORDINALITY e(c, n) ORDER BY n
+$$;
+CREATE FUNCTION pg_temp.stands(explained jsonb) RETURNS TABLE (level text, status text, reversed text, written_off text)
+LANGUAGE sql AS $$
+    SELECT l ->> 'level', l #>> '{reward,status}', l #>> '{reward,reversed_micro}', l #>> '{reward,written_off_micro}'
+    FROM jsonb_array_elements(explained -> 'levels') l
+$$;
+SELECT jsonb_array_length(referral.explain_payment('line1') -> 'changes') AS none_yet;
+INSERT INTO referral.program (program_id, name, hold_days, max_level, uses_grants, debt_policy)
+VALUES (72, 'explain changes', 1, 2, true, 'within_balance');
+INSERT INTO referral.rate (program_id, level, rate_bps) VALUES (72, 1, 1000), (72, 2, 100);
+SET LOCAL referral.program_id = '72';
+SELECT u, a.attributed
+FROM (VALUES (1, 'low', 'mid'), (2, 'mid', 'high')) v(n, u, under),
+     LATERAL referral.attribute(u, referral.enroll(under), NULL, '2024-01-01 00:00+0') a
+ORDER BY n;
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at)
+VALUES (72, 'sold', 'low', 10000, '2024-02-01');
+SELECT s.* FROM pg_temp.stands(referral.explain_payment('sold')) s;
+SELECT state FROM referral.record_refund('back1', 'sold', 1111, 'one of nine');
+SELECT amount_micro FROM referral.spend('mid', 300, 'spend1');
+SELECT status FROM referral.request_payout('mid', 'payout1', 587);
+SELECT status FROM referral.payout_sent('payout1', 'ref');
+SELECT amount_micro FROM referral.spend('mid', 2, 'spend2');
+SELECT state FROM referral.record_refund('back2', 'sold', 1111);
+SELECT state FROM referral.record_refund('back3', 'not sold', 5, 'too early');
+UPDATE referral.program SET debt_policy = 'unlimited' WHERE program_id = 72;
+SELECT state FROM referral.record_refund('back4', 'sold', 2222);
+SELECT s.* FROM pg_temp.stands(referral.explain_payment('sold')) s;
+SELECT c.* FROM pg_temp.changes(referral.explain_payment('sold')) c;
+SELECT e -> 'level' AS level, e #> '{reward,status}' AS status, e #> '{reward,reversed_micro}' AS reversed,
+       e #> '{reward,written_off_micro}' AS written_off, c.*
+FROM referral.list_rewards('high') r, referral.explain_reward(r.id) e, pg_temp.changes(e) c;
+INSERT INTO referral.refund_waiting (program_id, payment_id, refund_no, amount_micro, refund_id)
+SELECT program_id, 'sold', refund_no, amount_micro, refund_id FROM referral.refund WHERE program_id = 72 AND refund_id = 'back3';
+SELECT c.* FROM pg_temp.changes(referral.explain_payment('sold')) c WHERE change = 'refund_waiting';
+
+-- Where grants are used, an attribution is rewarded once one is confirmed.
+SELECT referral.attribution_status(72, 'low'), referral.attribution_status(72, 'mid');
+SELECT referral.fail_grant(grant_key, 'try later') IS NULL FROM referral.claim_grants(1);
+SELECT user_id, amount_micro, attempts, referral.confirm_grant(grant_key) IS NOT NULL AS confirmed FROM referral.claim_grants(10);
+SELECT c.* FROM referral.list_rewards('high') r, pg_temp.changes(referral.explain_reward(r.id)) c WHERE change LIKE 'grant%';
+SELECT referral.attribution_status(72, 'low');
+UPDATE referral.program SET uses_grants = false WHERE program_id = 72;
+UPDATE referral.attribution SET granted_at = NULL WHERE program_id = 72;
+SELECT referral.attribution_status(72, 'low');
+SET LOCAL referral.program_id = '71';
+
 -- Unknown ones, and those of another program.
 SELECT referral.explain_payment('no such'), referral.explain_reward(1);
 SELECT referral.explain_payment('first', 72) IS NULL AS other_program,
