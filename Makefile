@@ -6,7 +6,8 @@ EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" referral.contro
 
 # In the order in which data flows; order is meaning.
 CODE = guard types session config members attribution payments refunds settlement \
-       payouts sources billing reading rewards statement explain proof install api grants
+       payouts sources billing reading rewards statement explain proof_intake \
+       proof_rewards proof_settlement proof_counters proof upkeep install api grants
 CODE_SQL = $(CODE:%=sql/code/%.sql)
 MODEL_SQL = $(sort $(wildcard sql/model/*.sql))
 

@@ -405,7 +405,7 @@ table_find_range(Books *books, Table *table, int nkeys, const Datum *key,
 	return table_find_range_by(books, table, NULL, nkeys, key, from, to);
 }
 
-/* The index of that name, whose leading columns are of the primary key's types. */
+/* Open the table's index of that name. */
 static Relation
 open_index(Books *books, const Table *table, const char *name)
 {

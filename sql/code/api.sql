@@ -136,9 +136,9 @@ END
 $$;
 COMMENT ON FUNCTION referral_api.list_rewards(text[], integer, integer, bigint, text) IS
 'Rewards of a member, newest first
-status: only these, of pending, available; unknown ones match nothing; max_rows: 50, at most 200;
-skip: rows passed over first; before_id: only ids below it, the cheap way to page; user_id: for
-operators; left out, the caller''s own. Amounts are in micro-units.
+status: only these, of pending, available, spent, paid_out, reversed; unknown ones match nothing;
+max_rows: 50, at most 200; skip: rows passed over first; before_id: only ids below it, the cheap way
+to page; user_id: for operators; left out, the caller''s own. Amounts are in micro-units.
 Errors: unauthenticated, not_yours, not_a_member_yet.
 Example: POST /rpc/list_rewards {"status": ["available"], "max_rows": 20}';
 
@@ -345,6 +345,49 @@ the caller''s own.
 Errors: idempotency_conflict, member_suspended, amount is not positive, payout_below_minimum,
 balance_insufficient, invalid destination, unauthenticated, not_yours, unknown_member.
 Example: POST /rpc/request_payout {"payout_id": "w-1", "amount_micro": 25000000}';
+
+CREATE FUNCTION referral_api.list_payouts(max_rows integer DEFAULT NULL,
+                                          skip integer DEFAULT NULL,
+                                          user_id text DEFAULT NULL)
+    RETURNS SETOF referral.payout_row
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 50 SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(list_payouts.user_id);
+BEGIN
+    RETURN QUERY SELECT * FROM referral.list_payouts(
+        subject.user_id, referral.page_rows(list_payouts.max_rows), list_payouts.skip,
+        subject.program_id);
+END
+$$;
+COMMENT ON FUNCTION referral_api.list_payouts(integer, integer, text) IS
+'Payouts of a member, newest first
+max_rows: 50, at most 200; skip: rows passed over first; user_id: for operators; left out, the
+caller''s own. Amounts are in micro-units.
+Errors: unauthenticated, not_yours, not_a_member_yet.
+Example: POST /rpc/list_payouts {"max_rows": 20}';
+
+CREATE FUNCTION referral_api.statement(at timestamptz DEFAULT NULL, user_id text DEFAULT NULL)
+    RETURNS referral.statement_row LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT referral.principal := referral.acting_for(statement.user_id);
+    result referral.statement_row;
+BEGIN
+    PERFORM referral.known_member(subject.program_id, subject.user_id);
+    SELECT * INTO result
+      FROM referral.statement(subject.user_id, statement.at, subject.program_id);
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION referral_api.statement(timestamptz, text) IS
+'Balance of a member as recorded at an instant, and what it was made of
+One object, amounts in micro-units. at: any instant, left out, now; user_id: for operators; left
+out, the caller''s own. Reads the member''s whole history.
+Errors: unauthenticated, not_yours, unknown_member, not_a_member_yet.
+Example: POST /rpc/statement {"at": "2026-01-31T23:59:59Z"}';
 
 CREATE FUNCTION referral_api.payout_cancel(payout_id text)
     RETURNS referral.payout_row LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -581,7 +624,57 @@ COMMENT ON FUNCTION referral_api.adjust(text, text, bigint, text, text) IS
 adjustment_id: the caller''s own, 1 to 200 characters; amount_micro: micro-units, negative to take
 off; note: why, actor: who (left out, the caller), for the audit. user_id: whose.
 Errors: unknown_member, idempotency_conflict, amount is zero, invalid note, unauthenticated.
-Example: POST /rpc/adjust {"user_id": "u42", "adjustment_id": "j1", "amount_micro": -5, "note": "x"}';
+Example: POST /rpc/adjust {"user_id": "u1", "adjustment_id": "j1", "amount_micro": 5, "note": "x"}';
+
+CREATE FUNCTION referral_api.claim_grants(max integer DEFAULT NULL)
+    RETURNS SETOF referral.grant_row
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.claim_grants(referral.page_rows(claim_grants.max),
+                                        referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.claim_grants(integer) IS
+'Hands out available rewards that were not granted yet, oldest first, to this caller alone
+max: 100, at most 200. Grant each in the other system under its grant_key, then confirm or fail it.
+Example: POST /rpc/claim_grants {"max": 10}';
+
+CREATE FUNCTION referral_api.confirm_grant(grant_key text)
+    RETURNS referral.grant_row LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.confirm_grant(confirm_grant.grant_key, referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.confirm_grant(text) IS
+'Says that a reward was granted in the other system
+grant_key: of claim_grants. Repeating it changes nothing.
+Errors: unknown_grant.
+Example: POST /rpc/confirm_grant {"grant_key": "1-16"}';
+
+CREATE FUNCTION referral_api.fail_grant(grant_key text, error text)
+    RETURNS referral.grant_row LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.fail_grant(fail_grant.grant_key, fail_grant.error,
+                                      referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.fail_grant(text, text) IS
+'Says that a reward could not be granted in the other system
+grant_key: of claim_grants; error: why. recover_grants lets it be tried again.
+Errors: unknown_grant, grant_confirmed.
+Example: POST /rpc/fail_grant {"grant_key": "1-16", "error": "timeout"}';
+
+CREATE FUNCTION referral_api.recover_grants(max integer DEFAULT NULL)
+    RETURNS referral.recovery LANGUAGE sql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT * FROM referral.recover_grants(referral.page_rows(recover_grants.max),
+                                          referral.caller_program())
+$$;
+COMMENT ON FUNCTION referral_api.recover_grants(integer) IS
+'Opens grants again that failed, or that a lost caller had claimed
+max: 100, at most 200.
+Example: POST /rpc/recover_grants {}';
 
 CREATE FUNCTION referral_api.explain_reward(id bigint)
     RETURNS jsonb LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER

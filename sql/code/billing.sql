@@ -111,10 +111,14 @@ BEGIN
         UPDATE referral.reward_grant g
            SET state = 'claimed', attempts = coalesce(g.attempts, 0) + 1,
                claimed_at = statement_timestamp(),
+               -- a session of the HTTP server ends while the worker goes on
                claimed_by = (SELECT jsonb_build_object('pid', a.pid,
                                                        'backend_start', a.backend_start)
                                FROM pg_stat_activity a
-                              WHERE a.pid = pg_backend_pid())
+                              WHERE a.pid = pg_backend_pid()
+                                AND NOT EXISTS (SELECT FROM referral.api_grant l
+                                                 WHERE l.part = 'login'
+                                                   AND l.role_name = session_user))
          WHERE g.program_id = claim_grants.program_id AND g.reward_id = ANY (picked);
         claimed := claimed || picked;
     END LOOP;

@@ -13,14 +13,15 @@ AS $$
         ('member', '{referral_overview, list_rewards, list_invitees, list_downline,
                      level_stats, earnings_by_day, campaign_code, set_custom_slug,
                      remove_custom_slug, validate_code, attribute,
-                     request_payout, payout_cancel}'),
+                     request_payout, payout_cancel, list_payouts, statement}'),
         ('operator', '{referral_overview, list_rewards, list_invitees, list_downline,
                        level_stats, earnings_by_day, campaign_code, set_custom_slug,
                        remove_custom_slug, validate_code, attribute,
-                       request_payout, payout_cancel,
+                       request_payout, payout_cancel, list_payouts, statement,
                        enroll, set_tier, suspend, reinstate, record_payment, record_refund,
                        spend, unspend, set_payout_destination, payout_processing, payout_sent,
                        payout_failed, payout_batch, adjust,
+                       claim_grants, confirm_grant, fail_grant, recover_grants,
                        explain_reward, explain_payment, verify}')
     ) a(part, names)
     JOIN pg_proc p ON p.proname = ANY (a.names)

@@ -156,18 +156,11 @@ CREATE FUNCTION referral.used_by_owed(program_id bigint, member_id bigint) RETUR
 AS $$
 DECLARE
     top CONSTANT bigint := 9223372036854775807;
-    owed numeric;
+    owed numeric := (SELECT a.uncovered_micro::numeric - greatest(a.adjusted_micro, 0)
+                       FROM referral.account AS a
+                      WHERE a.program_id = used_by_owed.program_id
+                        AND a.member_id = used_by_owed.member_id);
 BEGIN
-    SELECT sum(u.amount_micro)
-           - greatest((SELECT a.adjusted_micro
-                         FROM referral.account AS a
-                        WHERE a.program_id = used_by_owed.program_id
-                          AND a.member_id = used_by_owed.member_id), 0)
-      INTO owed
-      FROM referral.settlement AS u
-     WHERE u.program_id = used_by_owed.program_id
-       AND u.member_id = used_by_owed.member_id
-       AND u.reward_id = 0;
     IF owed > 0 THEN
         RETURN (
             WITH queue AS (

@@ -4,7 +4,7 @@
 
 CREATE FUNCTION referral.statement(
     user_id text,
-    at timestamptz DEFAULT now(),
+    at timestamptz DEFAULT NULL,
     program_id bigint DEFAULT referral.current_program())
     RETURNS SETOF referral.statement_row
     LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1
@@ -15,7 +15,7 @@ DECLARE
     said referral.statement_row;
     holder bigint;
 BEGIN
-    SELECT m.member_id, p.currency, coalesce(statement.at, now())
+    SELECT m.member_id, p.currency, coalesce(statement.at, clock_timestamp())
       INTO holder, said.currency, said.at
       FROM referral.member AS m
            JOIN referral.program AS p ON p.program_id = m.program_id

@@ -48,6 +48,6 @@ SELECT p.program_id, p.progress_id, p.task, p.subject,
        p.started_at, p.updated_at, p.finished_at, p.pid
 FROM referral.progress p;
 COMMENT ON VIEW referral.stat_progress IS
-'Long work (backfill), as of its last commit: payments and refunds that it took in (done) and rows skipped, of a table of total rows. What was interrupted is gone on with by calling it again, which is a row of its own.';
+'Long work, as of its last commit. done: of backfill payments and refunds that it took in, of rebuild rows corrected, of maintain refunds applied and rows merged; skipped: rows passed over; total: rows of the table that backfill reads. What was interrupted is gone on with by calling it again, which is a row of its own.';
 
 SELECT referral.restore_triggers();

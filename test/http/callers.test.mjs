@@ -47,7 +47,7 @@ test('the claim program_id names the program', async () => {
 
 test('nobody in particular gets 401, but may look a code up', async () => {
     for (const name of ['referral_overview', 'list_rewards', 'list_invitees', 'list_downline',
-                        'level_stats', 'remove_custom_slug']) {
+                        'level_stats', 'list_payouts', 'statement', 'remove_custom_slug']) {
         assert.equal((await call(name)).status, 401, name);
     }
     assert.equal((await call('request_payout', { payout_id: 'x' })).status, 401);
@@ -61,7 +61,8 @@ test('nobody in particular gets 401, but may look a code up', async () => {
 
 test('a member who names another user gets 403, known or not', async () => {
     for (const user_id of ['bob', 'ADA', 'nobody', '']) {
-        for (const name of ['referral_overview', 'list_rewards', 'list_invitees', 'list_downline', 'level_stats']) {
+        for (const name of ['referral_overview', 'list_rewards', 'list_invitees', 'list_downline', 'level_stats',
+                            'list_payouts', 'statement']) {
             const { status, body } = await call(name, { user_id }, member('ada'));
             assert.equal(status, 403, `${name} of ${user_id}`);
             assert.equal(body.code, '42501');
@@ -85,6 +86,10 @@ test('a member may do nothing of an operator\'s', async () => {
         payout_failed: { payout_id: 'x' },
         payout_batch: { batch_id: 'x' },
         adjust: { user_id: 'ada', adjustment_id: 'x', amount_micro: 1, note: 'please' },
+        claim_grants: {},
+        confirm_grant: { grant_key: '1-1' },
+        fail_grant: { grant_key: '1-1', error: 'x' },
+        recover_grants: {},
         explain_payment: { payment_id: 'p1' },
         explain_reward: { id: 1 },
         verify: {},

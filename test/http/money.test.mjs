@@ -57,6 +57,25 @@ test('a payout is its member\'s and the operator\'s', async () => {
     assert.equal(available('ned'), 2500);
 });
 
+test('payouts and statements by HTTP are those by SQL', async () => {
+    const rows = (query) => JSON.parse(sql(query).join(''));
+    for (const name of ['max', 'ned', 'bob']) {
+        const { body } = await call('list_payouts', {}, member(name));
+        assert.deepEqual(body, rows(`SELECT coalesce(json_agg(p), '[]') FROM referral.list_payouts('${name}', program_id => 1) p`));
+        const at = new Date().toISOString();
+        const statement = await call('statement', { at }, member(name));
+        assert.deepEqual(statement.body, rows(`SELECT to_json(s) FROM referral.statement('${name}', '${at}', 1) s`));
+        assert.equal(statement.body.available_micro, available(name));
+    }
+    assert.deepEqual((await call('list_payouts', { max_rows: 1, skip: 1 }, member('max'))).body, []);
+    assert.equal((await call('statement', { at: '2000-01-01' }, member('max'))).body.lifetime_micro, 0);
+    for (const name of ['list_payouts', 'statement']) {
+        assert.equal((await call(name, { user_id: 'ned' }, member('max'))).status, 403);
+        assert.equal((await call(name)).status, 401);
+    }
+    assert.equal((await call('statement', { user_id: 'nobody' }, operator())).body.message, 'unknown_member');
+});
+
 test('operators spend, correct, refund and pay who is due', async () => {
     await earner('ora', 3000);
     const spend = { user_id: 'ora', amount_micro: 600, spend_id: 'ora-s', note: 'hat' };
@@ -95,6 +114,25 @@ test('many requests at once: the balance goes once, an id is done once', async (
     assert.equal(count(all, 'requested'), 1);
     assert.equal(count(all, 'balance_insufficient'), 31);
     assert.equal(available('pia'), 0);
+});
+
+test('operators grant rewards in another system, each once', async () => {
+    sql('UPDATE referral.program SET uses_grants = true WHERE program_id = 1');
+    await earner('rob', 3000);
+    await earner('sam', 3000);
+    sql('UPDATE referral.program SET uses_grants = false WHERE program_id = 1');
+    const claims = await Promise.all(Array.from({ length: 16 }, () => call('claim_grants', { max: 1 }, operator())));
+    const held = claims.flatMap(({ body }) => body);
+    assert.deepEqual(held.map((grant) => grant.user_id).sort(), ['rob', 'sam']);
+    assert.deepEqual((await ops.rpc('recover_grants')).data, { attempted: 0, recovered: 0, errors: 0 });
+    const [one, other] = held.map(({ grant_key }) => grant_key);
+    assert.equal((await ops.rpc('confirm_grant', { grant_key: one })).data.status, 'confirmed');
+    assert.equal((await ops.rpc('confirm_grant', { grant_key: one })).data.status, 'confirmed');
+    assert.equal((await ops.rpc('fail_grant', { grant_key: one, error: 'x' })).error.message, 'grant_confirmed');
+    assert.equal((await ops.rpc('fail_grant', { grant_key: other, error: 'x' })).data.status, 'failed');
+    assert.deepEqual((await ops.rpc('recover_grants')).data, { attempted: 1, recovered: 1, errors: 0 });
+    assert.equal((await ops.rpc('claim_grants')).data[0].attempts, 2);
+    assert.equal((await ops.rpc('confirm_grant', { grant_key: '1-1' })).error.message, 'unknown_grant');
 });
 
 test('each refusal has its status', async () => {

@@ -17,7 +17,7 @@ CREATE ROLE regress_operator;
 CREATE ROLE regress_login LOGIN NOINHERIT;
 GRANT regress_anon, regress_member, regress_operator TO regress_login;
 SELECT referral.grant_api('regress_anon', 'regress_member', 'regress_operator', 'regress_login') IS NULL AS granted \gset
-INSERT INTO referral.program (program_id, name, max_level, hold_days) VALUES (1, 'one', 2, 0), (2, 'two', 2, 0);
+INSERT INTO referral.program (program_id, name, max_level, hold_days, uses_grants) VALUES (1, 'one', 2, 0, true), (2, 'two', 2, 0, false);
 INSERT INTO referral.tier VALUES (1, 1, 'bronze', 0), (1, 2, 'silver', 5);
 INSERT INTO referral.rate (program_id, level, rate_bps) VALUES (1, 1, 1500), (1, 2, 400);
 INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at, code_cap)
@@ -154,6 +154,32 @@ SELECT is(pg_temp.as_operator('record_refund(''r1'', ''p2'', 1000)'), '(r1,f,app
 SELECT is(pg_temp.as_operator('record_refund(''r1'', ''p2'', 1000)'), '(r1,t,applied,150,0)', 'once');
 SELECT is(pg_temp.as_operator('record_refund(''r2'', ''p2'', 1001)'), '22003 refunds exceed the payment', 'of what was paid');
 SELECT is(pg_temp.as_operator('spend(''ada'', 151, ''s2'')'), 'RF007 balance_insufficient', 'which she has no more');
+SELECT matches(pg_temp.as_member('ada', 'list_payouts()'), '^\(b1-.*,300,.*,failed,.*\(w3,200,.*,sent,tx,.*\(w2,50,.*\(w1,100,[^()]*\)$', 'a member reads her payouts');
+SELECT is(pg_temp.as_member('bob', 'list_payouts()'), NULL, 'and not another''s');
+SELECT is(pg_temp.as_operator('list_payouts(1, 3, ''ada'')'), pg_temp.as_member('ada', 'list_payouts(1, 3)'), 'an operator anybody''s');
+SELECT is(pg_temp.as_member('ada', 'statement(''2100-01-01 00:00+00'')'), '("2100-01-01 00:00:00+00",USD,0,150,350,600,150,0,-100,0,200,0)', 'what became of her money');
+SELECT is(pg_temp.as_member('ada', 'statement(''2000-01-01 00:00+00'')'), '("2000-01-01 00:00:00+00",USD,0,0,0,0,0,0,0,0,0,0)', 'as of then');
+SELECT matches(pg_temp.as_member('bob', 'statement()'), '^\(T,USD,0,.,.,0,0,0,.,0,0,0\)$', 'and now');
+SELECT is(pg_temp.as_operator('statement(user_id => ''nobody'')'), 'RF003 unknown_member', 'of members there are');
+
+-- Grants to another system.
+CREATE FUNCTION pg_temp.grants(call text) RETURNS text LANGUAGE sql AS
+    $$ SELECT regexp_replace(regexp_replace(pg_temp.as_operator($1), '1-\d+', 'key', 'g'), ',ada,\d+', ',ada,id', 'g') $$;
+SELECT is(pg_temp.grants('claim_grants(1)'), '(key,ada,id,300,USD,p1,1,claimed)', 'an operator claims grants');
+SELECT is(pg_temp.grants('claim_grants()'), '(key,ada,id,150,USD,p2,1,claimed)', 'each once');
+SELECT is(pg_temp.grants('claim_grants()'), NULL, 'until there are no more');
+SELECT is(pg_temp.as_operator('recover_grants()'), '(0,0,0)', 'and none is lost');
+SELECT is(pg_temp.as_operator('confirm_grant(''1-1'')'), 'RF010 unknown_grant', 'no such grant to confirm');
+SELECT is(pg_temp.as_operator('fail_grant(''1-1'', ''why'')'), 'RF010 unknown_grant', 'nor to fail');
+RESET SESSION AUTHORIZATION;
+SELECT is(count(*), 2::bigint, 'a claim over HTTP is no session''s') FROM referral.reward_grant WHERE state = 'claimed' AND claimed_by IS NULL;
+SELECT min('1-' || reward_id) AS first, max('1-' || reward_id) AS last FROM referral.reward_grant \gset
+SET SESSION AUTHORIZATION regress_login;
+SELECT is(pg_temp.grants(format('confirm_grant(%L)', :'first')), '(key,ada,id,300,USD,p1,1,confirmed)', 'one is confirmed');
+SELECT is(pg_temp.grants(format('fail_grant(%L, ''why'')', :'first')), 'RF011 grant_confirmed', 'for good');
+SELECT is(pg_temp.grants(format('fail_grant(%L, ''why'')', :'last')), '(key,ada,id,150,USD,p2,1,failed)', 'one failed');
+SELECT is(pg_temp.as_operator('recover_grants(-1)'), '(1,1,0)', 'which can be tried again');
+SELECT is(pg_temp.grants('claim_grants(300)'), '(key,ada,id,150,USD,p2,2,claimed)', 'as it is');
 
 -- The anonymous: codes.
 SELECT is(pg_temp.request('regress_anon', NULL, 'validate_code(''ADA'')'), '(t,)', 'anybody validates a code');

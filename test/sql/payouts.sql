@@ -240,6 +240,11 @@ SELECT is(pg_temp.outcome(format('request_payout(''c'', %L)', b.id)), 'RF001 ide
 SELECT is((referral.adjust('poor', 'jmax', 9223372036854775807, 'a lot', 'ops')).amount_micro, 9223372036854775807, 'who has more than a number holds');
 SELECT is(pg_temp.batch($$ 'max' $$), 'max-#,poor,9223372036854775807,requested,max', 'is paid what it holds');
 
+SELECT is((s.available_micro, s.paid_out_micro, s.reserved_micro)::text,
+          (referral.account_available(1, m.member_id), a.paid_out_micro, a.reserved_micro)::text, 'a statement of now says what the account says')
+  FROM referral.account a JOIN referral.member m USING (program_id, member_id), referral.statement(m.user_id) s
+ WHERE program_id = 1 AND m.user_id IN ('a', 'c', 'd', 'g') ORDER BY m.user_id;
+
 -- The payment run's list.
 SELECT results_eq($$ SELECT batch_id COLLATE "default", user_id COLLATE "default", amount::text, amount_micro, currency, network, address, status FROM referral.payout_order
                      WHERE program_id = 1 AND user_id <> 'poor' $$,

@@ -242,6 +242,19 @@ SET ROLE regress_app;
 SELECT lives_ok($$ INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro)
                    VALUES (9, 'a1', 'u1', 1000000), (9, 'a2', 'u2', 0) $$, 'it pays');
 SELECT throws_ok($$ SELECT * FROM referral.payment $$, '42501', NULL, 'it reads no payments');
+SELECT throws_ok($$ INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES (9, 'f1', 'a1', 1) $$, '42501', NULL, 'and refunds none');
+RESET ROLE;
+GRANT INSERT ON referral.refund TO regress_app;
+SET ROLE regress_app;
+SELECT lives_ok($$ INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro)
+                   VALUES (9, 'f1', 'a1', 1), (9, 'f2', 'none', 1) $$, 'unless it may');
+SELECT throws_ok($$ SELECT * FROM referral.refund $$, '42501', NULL, 'it reads no refunds');
+SELECT throws_ok($$ SELECT * FROM referral.payout_order $$, '42501', NULL, 'and no payouts');
+RESET ROLE;
+GRANT SELECT ON referral.payout_order TO regress_app;
+SET ROLE regress_app;
+SELECT lives_ok($$ SELECT * FROM referral.payout_order $$, 'unless it may');
+SELECT throws_ok($$ SELECT * FROM referral.payout $$, '42501', NULL, 'by the view');
 SELECT throws_ok($$ UPDATE referral.payment SET kind = 'x' $$, '42501', NULL, 'it changes none');
 SELECT throws_ok($$ SELECT referral.current_program() $$, '42501', NULL, 'it calls nothing');
 SELECT throws_ok($$ CALL referral.install() $$, '42501', NULL, 'it installs nothing');

@@ -62,15 +62,15 @@ WHERE e.program_id = 75 AND e.member_id = pg_temp.number_of('top')
   AND e.available_at = c.available_at AND e.earned_on = c.earned_on;
 SELECT status, count(*) FROM fate GROUP BY 1 ORDER BY 1;
 
--- Every page of every filter: how many were compared, and which differ.
+-- Pages of every filter: how many were compared, and which differ.
 CREATE TEMP VIEW asked AS
-SELECT CASE WHEN mask < 32 THEN ARRAY(SELECT s FROM unnest('{reversed,pending,nonsense,available,paid_out,spent}'::text[])
-                                       WITH ORDINALITY u(s, n) WHERE (mask * 2 + 4 >> n::integer) % 2 = 1) END AS status,
+SELECT mask, CASE WHEN mask < 32 THEN ARRAY(SELECT s FROM unnest('{reversed,pending,available,paid_out,spent}'::text[])
+                                       WITH ORDINALITY u(s, n) WHERE (mask * 2 >> n::integer) % 2 = 1) END AS status,
        max_rows, skip, before_n
 FROM generate_series(0, 32) mask,
-     (VALUES (3, 0), (2, 5), (40, 170), (10000, 0)) page(max_rows, skip),
-     unnest('{NULL,2950,2400,1990,600,12}'::integer[]) before_n;
-CREATE FUNCTION pg_temp.compare() RETURNS TABLE (compared bigint, empty bigint, different bigint, example text)
+     (VALUES (3, 0, 2950), (2, 5, 2400), (3, 0, 1990), (40, 170, NULL), (40, 170, 1990), (3, 0, 600), (10000, 0, 12),
+             (10000, 0, NULL)) page(max_rows, skip, before_n);
+CREATE FUNCTION pg_temp.compare(every integer) RETURNS TABLE (compared bigint, empty bigint, different bigint, example text)
 LANGUAGE sql AS $$
     SELECT count(*), count(*) FILTER (WHERE said = '{}'), count(*) FILTER (WHERE said <> expected),
            min(concat_ws(' ', a.status, a.max_rows, a.skip, a.before_n)) FILTER (WHERE said <> expected)
@@ -87,15 +87,17 @@ LANGUAGE sql AS $$
              FROM fate f
              WHERE (a.status IS NULL OR f.status = ANY (a.status)) AND (b.n IS NULL OR f.n < b.n)
              ORDER BY f.n DESC LIMIT a.max_rows OFFSET a.skip)) e(expected)
+    WHERE (32 - a.mask) % every = 0
 $$;
-SELECT * FROM pg_temp.compare();
+SELECT * FROM pg_temp.compare(1);
 
 -- Owed: what no reward covers is laid on available rewards in their order,
 -- the oldest debt first, and what it uses up in full reads as used up.
 INSERT INTO referral.settlement (program_id, member_id, reward_id, settlement_no, amount_micro, settler_no, kind)
 SELECT 75, pg_temp.number_of('top'), 0, 10000 + i, 1500 + i, 1, CASE WHEN i % 2 = 0 THEN 'spent' ELSE 'paid_out' END
 FROM generate_series(1, 40) i;
-UPDATE referral.account SET adjusted_micro = 20000
+UPDATE referral.account SET adjusted_micro = 20000, paid_out_micro = 1000000,
+       uncovered_micro = (SELECT sum(amount_micro) FROM referral.settlement WHERE program_id = 75 AND reward_id = 0)
 WHERE program_id = 75 AND member_id = pg_temp.number_of('top');
 DO $$
 DECLARE
@@ -127,13 +129,24 @@ BEGIN
 END
 $$;
 SELECT status, count(*) FROM fate GROUP BY 1 ORDER BY 1;
-SELECT * FROM pg_temp.compare();
+SELECT * FROM pg_temp.compare(3);
+
+-- The next event lays it for real, and nothing reads otherwise than before.
+SAVEPOINT laid;
+SELECT referral.settle(75, pg_temp.number_of('top'), 'spent', 1, 0);
+SELECT count(*) AS owed_still FROM referral.settlement WHERE program_id = 75 AND reward_id = 0 HAVING sum(amount_micro) > 20000;
+SELECT f.status AS before, l.status AS after, count(*)
+FROM referral.list_rewards('top', NULL, 10000) l JOIN fate f ON f.reward_id = l.id
+WHERE l.status <> f.status OR l.reversed_micro <> f.reversed GROUP BY 1, 2;
+SELECT status, count(*) FROM referral.reward_closed
+WHERE program_id = 75 AND member_id = pg_temp.number_of('top') GROUP BY 1 ORDER BY 1;
+ROLLBACK TO laid;
 
 -- As much as adjustments cover is not owed; and more than there is takes all.
 UPDATE referral.account SET adjusted_micro = 1000000
 WHERE program_id = 75 AND member_id = pg_temp.number_of('top');
 SELECT l.status, count(*) FROM referral.list_rewards('top', NULL, 10000) l GROUP BY 1 ORDER BY 1;
-UPDATE referral.account SET adjusted_micro = -1000000
+UPDATE referral.account SET adjusted_micro = -1000000, uncovered_micro = 9000000000000000000
 WHERE program_id = 75 AND member_id = pg_temp.number_of('top');
 INSERT INTO referral.settlement (program_id, member_id, reward_id, settlement_no, amount_micro, settler_no, kind)
 VALUES (75, pg_temp.number_of('top'), 0, 20000, 9000000000000000000, 2, 'paid_out');
@@ -165,11 +178,6 @@ BEGIN
     RETURN (plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::bigint + (plan -> 0 -> 'Plan' ->> 'Shared Read Blocks')::bigint;
 END
 $$;
-SELECT a.status, before.id, before.* , pg_temp.touched(format('SELECT referral.list_rewards(''crowd'', %L, 20, 0, %L)',
-                                                     a.status, before.id)) FROM (SELECT DISTINCT status FROM asked) a,
-     LATERAL (SELECT NULL::bigint AS id, 'top'
-              UNION ALL SELECT reward_id, payment_id FROM referral.reward
-              WHERE program_id = 75 AND payment_id IN ('q19950', 'q18500', 'q12000', 'q1000')) before ORDER BY touched DESC LIMIT 60;
 SELECT count(*) AS pages,
        count(*) FILTER (WHERE pg_temp.touched(format('SELECT referral.list_rewards(''crowd'', %L, 20, 0, %L)',
                                                      a.status, before.id)) > 15000) AS dear

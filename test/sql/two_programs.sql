@@ -104,18 +104,29 @@ INSERT INTO reading VALUES
     ('referral.explain_level(%p, %m, 1, 0, 5, 5, NULL, clock_timestamp())'),
     ('referral.explain_levels(%p, ''p1'', ''{"max_level": 3}'', NULL, clock_timestamp())'),
     ('referral.refused_payment(%p, ''p6'', ''{}'')'),
+    ('referral.statement(%u, ''2100-01-01'', %p)'),
+    ('referral.list_payouts(%u, program_id => %p)'),
     ('referral.get_spend(%p, ''s1'')'),
     ('referral.get_payout(%p, ''w2'')'),
     ('referral.payouts_due(%p, 1)'),
     ('referral.verify(%p)'),
     ('referral.verify_intake(%p)'),
     ('referral.verify_rewards(%p)'),
-    ('referral.verify_earnings(%p)'),
-    ('referral.verify_paid(%p)'),
     ('referral.verify_tree(%p)'),
-    ('referral.verify_levels(%p)'),
     ('referral.verify_attributions(%p)'),
-    ('referral.verify_caps(%p)');
+    ('referral.verify_refunds(%p)'),
+    ('referral.verify_settlements(%p)'),
+    ('referral.verify_grants(%p)'),
+    ('referral.verify_counters(%p)'),
+    ('referral.late_refunds(%p)'),
+    ('referral.recount_earnings(%p)'),
+    ('referral.recount_paid(%p)'),
+    ('referral.recount_levels(%p)'),
+    ('referral.recount_invitees(%p)'),
+    ('referral.recount_caps(%p)'),
+    ('referral.recount_accounts(%p)'),
+    ('referral.recount_closed(%p)'),
+    ('referral.program_ids(%p)');
 
 CREATE FUNCTION pg_temp.says(program bigint) RETURNS TABLE (call text, user_id text, answer jsonb)
 LANGUAGE plpgsql AS $$

@@ -49,7 +49,25 @@ UPDATE referral.program SET hold_days = 7, max_level = 3 WHERE program_id = 72;
 INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES
 (72, 'q6', 'ann', 80000, '2024-03-13 12:00+0'), (72, 'q7', 'top', 80000, '2024-03-13 12:00+0'),
 (72, 'q8', 'ann', 80000, now());
-SELECT count(*) AS rewards FROM referral.reward WHERE program_id = 72;
+-- and after the reward: refunds in part, in full, too early, written off;
+-- spends, payouts, an adjustment; refunds of what was used up.
+INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES
+(72, 'r1', 'p5', 30000), (72, 'r2', 'p5', 40000), (72, 'r3', 'p6', 8000), (72, 'r4', 'later', 5);
+UPDATE referral.program SET debt_policy = 'only_pending' WHERE program_id = 72;
+INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES (72, 'r5', 'q2', 40000), (72, 'r6', 'q2', 10000);
+UPDATE referral.program SET debt_policy = 'unlimited' WHERE program_id = 72;
+CREATE FUNCTION pg_temp.member(text) RETURNS bigint LANGUAGE sql AS
+    $$ SELECT member_id FROM referral.member WHERE program_id = 72 AND user_id = $1 $$;
+SELECT (referral.spend('top', 12000, 's1')).amount_micro AS s1, (referral.spend('top', 400, 's2')).amount_micro AS s2;
+SELECT (referral.unspend('s2')).amount_micro AS undone, (referral.spend('ann', 100, 's3')).amount_micro AS s3;
+SELECT (referral.adjust('bob', 'j1', 500, 'sorry', 'boss')).amount_micro AS j1;
+SELECT (referral.spend('bob', 600, 's4')).amount_micro AS s4, (referral.request_payout('top', 'o1', 5000)).status AS o1;
+SELECT (referral.payout_sent('o1')).status AS o1, (referral.request_payout('top', 'o2', 500)).status AS o2,
+       (referral.request_payout('top', 'o3', 600)).status AS o3, (referral.request_payout('ann', 'o4', 700)).status AS o4;
+SELECT (referral.payout_processing('o2')).status AS o2, (referral.payout_cancel('o3')).status AS o3;
+INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES (72, 'r7', 'p4', 25000);
+SELECT count(*) AS rewards, count(closed) AS closed, count(DISTINCT closed) AS in_ways, sum(written_off_micro) AS written_off,
+       sum(settled_micro) AS settled FROM referral.reward_state WHERE program_id = 72;
 SELECT * FROM referral.verify(72);
 SELECT count(*) AS in_all_programs FROM referral.verify() WHERE program_id IN (72, 73);
 
@@ -66,13 +84,14 @@ BEGIN
         FOREACH statement IN ARRAY statements LOOP EXECUTE statement; END LOOP;
         FOR line IN
             SELECT format('    %s: %s', v.invariant,
-                          coalesce('reward of ' || r.payment_id || ' level ' || r.level,
-                                   regexp_replace(regexp_replace(v.subject, '20(2[5-9]|[3-9].)-..-..', '(today)', 'g'),
-                                                  '^code .*', 'code (random)')))
+                          regexp_replace(regexp_replace(regexp_replace(v.subject,
+                              '20(2[5-9]|[3-9].)-..-..', '(today)', 'g'),
+                              '^code .*', 'code (random)'),
+                              '(reward|settlement|number) [0-9]+', coalesce('\1 of ' || r.payment_id || ' level ' || r.level, '\1 (n)'), 'g'))
                    || CASE WHEN v.invariant NOT IN ('reward_id', 'reward_payer', 'reward_beneficiary', 'tree_edge')
                            THEN format(' expected %s found %s', v.expected, v.found) ELSE '' END
             FROM referral.verify(72) v
-            LEFT JOIN referral.reward r ON r.program_id = 72 AND v.subject = 'reward ' || r.reward_id
+            LEFT JOIN referral.reward r ON r.program_id = 72 AND v.subject LIKE 'reward %' AND r.reward_id::text = split_part(v.subject, ' ', 2)
             ORDER BY v.invariant COLLATE "C", 1
         LOOP
             RAISE NOTICE '%', line;
@@ -99,6 +118,99 @@ CALL pg_temp.broken('waiting for no review',
       FROM referral.payment p JOIN referral.attribution a USING (program_id, user_id) WHERE p.program_id = 72 AND p.payment_id = 'p7'$$);
 CALL pg_temp.broken('unrewarded, yet rewarded; unrewarded, yet unknown',
     $$INSERT INTO referral.payment_unrewarded VALUES (72, 'p1', 'budget_used_up'), (72, 'ghost', 'budget_used_up')$$);
+
+-- Refunds.
+ALTER TABLE referral.refund DISABLE TRIGGER append_only;
+CALL pg_temp.broken('a refund without triggers',
+    'ALTER TABLE referral.refund DISABLE TRIGGER take_in_before',
+    'ALTER TABLE referral.refund DISABLE TRIGGER take_in',
+    $$INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES (72, 'unseen', 'p1', 1)$$);
+CALL pg_temp.broken('a refund changed',
+    $$UPDATE referral.refund SET amount_micro = 30001 WHERE program_id = 72 AND refund_id = 'r1'$$);
+CALL pg_temp.broken('a refund of another payment',
+    $$UPDATE referral.refund SET payment_id = 'p1' WHERE program_id = 72 AND refund_id = 'r1'$$);
+CALL pg_temp.broken('a refund lost',
+    $$DELETE FROM referral.refund WHERE program_id = 72 AND refund_id = 'r1'$$);
+CALL pg_temp.broken('a refund that waits lost',
+    $$DELETE FROM referral.refund WHERE program_id = 72 AND refund_id = 'r4'$$);
+CALL pg_temp.broken('neither applied nor waiting',
+    $$DELETE FROM referral.refund_waiting WHERE program_id = 72 AND refund_id = 'r4'$$);
+CALL pg_temp.broken('applied and waiting, although its payment is there',
+    $$INSERT INTO referral.refund_waiting SELECT program_id, payment_id, refund_no, amount_micro, refund_id
+      FROM referral.refund WHERE program_id = 72 AND refund_id = 'r3'$$);
+CALL pg_temp.broken('it waits with another amount',
+    $$UPDATE referral.refund_waiting SET amount_micro = 6 WHERE program_id = 72 AND refund_id = 'r4'$$);
+CALL pg_temp.broken('applied twice',
+    $$INSERT INTO referral.refund_applied SELECT program_id, payment_no, total_micro + 8000, refund_no, applied_at, refund_id
+      FROM referral.refund_applied WHERE program_id = 72 AND refund_id = 'r3'$$);
+CALL pg_temp.broken('a total that skips', -- and with it what is reversed
+    $$UPDATE referral.refund_applied SET total_micro = 8008 WHERE program_id = 72 AND refund_id = 'r3'$$);
+CALL pg_temp.broken('more than the base',
+    $$UPDATE referral.refund_applied SET total_micro = 80001 WHERE program_id = 72 AND refund_id = 'r3'$$);
+CALL pg_temp.broken('applied to no payment',
+    $$UPDATE referral.refund_applied SET payment_no = 0 WHERE program_id = 72 AND refund_id = 'r3'$$);
+CALL pg_temp.broken('it waits, its payment is there: it fits; it does not',
+    $$UPDATE referral.refund SET payment_id = 'p9', amount_micro = 100 WHERE program_id = 72 AND refund_id = 'r4'$$,
+    $$UPDATE referral.refund_waiting SET payment_id = 'p9', amount_micro = 100 WHERE program_id = 72 AND refund_id = 'r4'$$,
+    $$INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro, taken_in) VALUES (72, 'r8', 'late', 200, true)$$,
+    $$INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro) VALUES (72, 'late', 'nobody', 10)$$);
+CALL pg_temp.broken('a write-off of more than was due',
+    $$UPDATE referral.write_off SET amount_micro = 1 + amount_micro WHERE program_id = 72 AND total_micro = 40000
+      AND reward_id % 16 = 1$$);
+CALL pg_temp.broken('a write-off of no refund, and of no reward',
+    $$UPDATE referral.write_off SET total_micro = 40001 WHERE program_id = 72 AND total_micro = 40000 AND reward_id % 16 = 1$$,
+    $$INSERT INTO referral.write_off VALUES (72, 3, 5, 7, now())$$);
+
+-- Settlement.
+CALL pg_temp.broken('an account',
+    $$UPDATE referral.account SET spent_micro = spent_micro + 1, paid_out_micro = paid_out_micro + 1, reserved_micro = reserved_micro + 1,
+      adjusted_micro = adjusted_micro + 1, uncovered_micro = uncovered_micro + 1 WHERE program_id = 72 AND member_id = pg_temp.member('top')$$);
+CALL pg_temp.broken('a spend changed',
+    $$UPDATE referral.spend SET amount_micro = 1 WHERE program_id = 72 AND spend_id = 's1'$$);
+CALL pg_temp.broken('a spend undone by hand',
+    $$UPDATE referral.spend SET unspent_at = now() WHERE program_id = 72 AND spend_id = 's1'$$);
+CALL pg_temp.broken('a payout sent by hand',
+    $$UPDATE referral.payout SET status = 'sent', completed_at = 'infinity' WHERE program_id = 72 AND payout_id = 'o2'$$);
+CALL pg_temp.broken('a payout given back by hand',
+    $$UPDATE referral.payout SET status = 'failed', completed_at = 'infinity' WHERE program_id = 72 AND payout_id = 'o4'$$);
+CALL pg_temp.broken('payouts in two states',
+    $$UPDATE referral.payout SET status = 'requested' WHERE program_id = 72 AND payout_id = 'o2'$$,
+    $$UPDATE referral.payout SET status = 'processing' WHERE program_id = 72 AND payout_id = 'o4'$$,
+    $$UPDATE referral.payout SET completed_at = '2024-01-01', network = 'sepa' WHERE program_id = 72 AND payout_id IN ('o1', 'o3')$$);
+CALL pg_temp.broken('an adjustment',
+    $$UPDATE referral.adjustment SET amount_micro = 501 WHERE program_id = 72 AND adjustment_id = 'j1'$$);
+CALL pg_temp.broken('a settlement lost',
+    $$DELETE FROM referral.settlement WHERE program_id = 72 AND member_id = pg_temp.member('ann')$$);
+CALL pg_temp.broken('a settlement moved to a pending reward',
+    $$UPDATE referral.settlement SET reward_id = (SELECT reward_id FROM referral.reward r WHERE r.program_id = 72 AND r.available_at > now() AND r.member_id = pg_temp.member('ann') LIMIT 1)
+      WHERE program_id = 72 AND member_id = pg_temp.member('ann')$$);
+CALL pg_temp.broken('a settlement moved to a reward of somebody else',
+    $$UPDATE referral.settlement SET reward_id = (SELECT reward_id FROM referral.reward r WHERE r.program_id = 72 AND r.payment_id = 'p4' AND r.level = 1)
+      WHERE program_id = 72 AND member_id = pg_temp.member('ann')$$);
+CALL pg_temp.broken('a settlement of what is reversed',
+    $$UPDATE referral.settlement SET reward_id = (SELECT reward_id FROM referral.reward r WHERE r.program_id = 72 AND r.payment_id = 'p5' AND r.level = 1)
+      WHERE program_id = 72 AND member_id = pg_temp.member('ann')$$);
+CALL pg_temp.broken('a settlement split in two is no fault',
+    $$UPDATE referral.settlement SET amount_micro = amount_micro - 1 WHERE program_id = 72 AND member_id = pg_temp.member('ann')$$,
+    $$INSERT INTO referral.settlement SELECT program_id, member_id, reward_id, settlement_no - 1, 1, settler_no, kind
+      FROM referral.settlement WHERE program_id = 72 AND member_id = pg_temp.member('ann')$$);
+CALL pg_temp.broken('a settlement of another kind',
+    $$UPDATE referral.settlement SET kind = 'lost' WHERE program_id = 72 AND member_id = pg_temp.member('ann')$$);
+CALL pg_temp.broken('a reward listed as closed, and one as closed otherwise',
+    $$INSERT INTO referral.reward_closed SELECT 72, member_id, 'spent', reward_id FROM referral.reward WHERE program_id = 72 AND payment_id = 'p6' AND level = 1$$,
+    $$UPDATE referral.reward_closed SET status = 'paid_out' WHERE program_id = 72 AND status = 'reversed' AND member_id = pg_temp.member('top')$$);
+
+-- Grants.
+CALL pg_temp.broken('grants in a program that makes none',
+    $$INSERT INTO referral.reward_grant (program_id, reward_id, available_at) VALUES (72, 3, now())$$,
+    $$INSERT INTO referral.reward_grant (program_id, reward_id, available_at) SELECT 72, reward_id, available_at
+      FROM referral.reward WHERE program_id = 72 AND payment_id = 'p4' AND level = 1$$);
+CALL pg_temp.broken('grants in two states, of a program that has not always made them',
+    $$UPDATE referral.program SET uses_grants = true WHERE program_id = 72$$,
+    $$INSERT INTO referral.reward_grant (program_id, reward_id, available_at, state) SELECT 72, reward_id, available_at,
+         (ARRAY['claimed', 'failed', 'confirmed', 'void'])[level + 1] FROM referral.reward WHERE program_id = 72 AND payment_id = 'p5'$$);
+CALL pg_temp.broken('confirmed, says the attribution only',
+    $$UPDATE referral.attribution SET granted_at = now() WHERE program_id = 72 AND user_id = 'bob'$$);
 
 -- Rewards.
 CALL pg_temp.broken('an amount',
@@ -136,6 +248,8 @@ CALL pg_temp.broken('a purchase that is a deposit',
 -- Counters.
 CALL pg_temp.broken('earnings',
     $$UPDATE referral.earning SET amount_micro = amount_micro + 1 WHERE program_id = 72 AND amount_micro = 10000$$);
+CALL pg_temp.broken('reversals and closed rewards',
+    $$UPDATE referral.earning SET reversed_micro = reversed_micro + 1, closed = closed + 1 WHERE program_id = 72 AND amount_micro = 10000$$);
 CALL pg_temp.broken('counted rewards',
     $$UPDATE referral.earning SET rewards = rewards + 1 WHERE program_id = 72 AND amount_micro = 10000$$);
 CALL pg_temp.broken('earnings of nobody',
