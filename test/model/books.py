@@ -11,6 +11,9 @@ class Books:
 
     def __init__(self, program, now=None):
         self.program, self.now = program, now
+        self.payouts = {user: [] for user in program.members}
+        for payout in program.payouts.values():
+            self.payouts[payout.user].insert(0, payout)
         self.below = {user: [] for user in program.members}     # (level, user)
         for user in program.members:
             for level, above in enumerate(program.line(user)):
@@ -91,7 +94,7 @@ class Books:
         return [{"id": p.payout_id, "amount_micro": p.amount, "network": p.network,
                  "address": p.address, "status": p.status, "reference": p.reference,
                  "note": p.note}
-                for p in reversed(self.program.payouts.values()) if p.user == user]
+                for p in self.payouts[user]]
 
     def statement(self, user):
         """What was recorded up to now, added up."""

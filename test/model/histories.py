@@ -572,23 +572,31 @@ class History(MoneySteps):
         self.cursor.execute("ROLLBACK TO huge" if inside else "ROLLBACK")
         self.restore(saved)
 
-    def pay_unseen(self):
-        """Written while the trigger was away, taken in later: in the order (occurred_at, arrival)."""
-        batch = self.batch(self.pick(1, 4))
-        self.seen["pay_unseen"] += 1
+    def write_unseen(self):
+        """Written while the triggers were away, taken in later: payments in the order
+        (occurred_at, arrival), refunds in that of their arrival."""
+        refunds = self.chance(40)
+        batch = self.refund_batch(self.pick(1, 4)) if refunds else self.batch(self.pick(1, 4))
+        self.seen["write_unseen"] += 1
         self.told.append(f"unseen {spell(batch)}")
         self.cursor.execute("SET session_replication_role = replica")
-        paths.insert_values(self.cursor, [(tenant.id, payment) for tenant, payment in batch])
+        paths.insert_values(self.cursor, [(tenant.id, row) for tenant, row in batch])
         self.cursor.execute("SET session_replication_role = origin")
         for tenant in self.tenants:
-            mine = sorted((row for row in batch if row[0] is tenant), key=lambda r: r[1].occurred_at)
+            mine = [row for row in batch if row[0] is tenant]
+            if not refunds:
+                mine.sort(key=lambda row: row[1].occurred_at)
             found = self.ask("SELECT invariant, subject FROM referral.verify(%(id)s)"
                              " WHERE invariant <> 'refund_waiting'", id=tenant.id)
             if (len(found) > 0) != (len(mine) > 0):
-                raise Mismatch(f"verify() says {found} of {len(mine)} payments not taken in")
-            self.cursor.execute("CALL referral.backfill('referral.payment', program_id => %s)",
-                                (tenant.id,))
+                raise Mismatch(f"verify() says {found} of {len(mine)} rows not taken in")
+            self.cursor.execute("CALL referral.backfill(%s, program_id => %s)", (
+                "referral.refund" if refunds else "referral.payment", tenant.id))
             self.know(mine)
+
+    def maintain(self):
+        """Which nobody sees."""
+        self.execute("maintain", "CALL referral.maintain()")
 
     def pay_up_to_budget(self):
         """The rewards of a payment just fit into what is left of a budget, or just do not."""
@@ -707,7 +715,7 @@ class History(MoneySteps):
         money = {self.record_refund: 4, self.give_back_nonsense: 1, self.spend: 12, self.unspend: 4,
                  self.request_payout: 10, self.move_payouts: 10, self.payout_batch: 2,
                  self.adjust: 5, self.set_destination: 2}
-        transactions = {} if inside else {self.transaction: 5, self.pay_unseen: 1}
+        transactions = {} if inside else {self.transaction: 5, self.write_unseen: 1.5, self.maintain: 0.5}
         earned = [tenant for tenant in self.tenants if tenant.model.rewards]
         if not earned and self.chance(95):      # little to be told of money yet
             refunds = money = {}
@@ -724,6 +732,15 @@ class History(MoneySteps):
                 raise Mismatch(f"program {tenant.id} {complaint}")
             self.check_pages(tenant)
             self.check_statements(tenant)
+
+    def check_rebuild(self, tenant):
+        """Which finds nothing to correct."""
+        self.execute("rebuild", "CALL referral.rebuild(%(id)s)", id=tenant.id)
+        complaint = difference([(0,)], self.ask(
+            "SELECT done FROM referral.stat_progress WHERE program_id = %(id)s AND task = 'rebuild'"
+            " ORDER BY progress_id DESC LIMIT 1", id=tenant.id), "corrections by rebuild()")
+        if complaint:
+            raise Mismatch(complaint)
 
     def check_pages(self, tenant):
         """One member's rewards by pages and by status are his rewards."""
@@ -756,6 +773,8 @@ class History(MoneySteps):
             if every:
                 self.check()
         self.check()
+        for tenant in self.tenants:
+            self.check_rebuild(tenant)
         rewards = sum(len(tenant.model.rewards) for tenant in self.tenants)
         return f"{steps} steps, {self.payments} payments, {rewards} rewards"
 
