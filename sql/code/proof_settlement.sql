@@ -121,7 +121,7 @@ BEGIN
       FROM (SELECT g.reward_id, g.available_at,
                    CASE g.state
                    WHEN 'claimed' THEN g.settled_at IS NULL AND g.attempts > 0
-                                       AND g.claimed_at IS NOT NULL AND g.claimed_by IS NOT NULL
+                                       AND g.claimed_at IS NOT NULL
                    WHEN 'failed' THEN g.settled_at IS NULL
                    WHEN 'confirmed' THEN g.settled_at IS NOT NULL
                    WHEN 'void' THEN g.settled_at IS NOT NULL
