@@ -8,7 +8,7 @@ CREATE TABLE referral.reward_grant (
     state        text CHECK (state IN ('claimed', 'failed', 'confirmed', 'void')),  -- NULL = open
     attempts     integer,                   -- how often it was claimed
     claimed_at   timestamptz,
-    claimed_by   jsonb,                     -- pid and start of the session that did
+    claimed_by   jsonb,                     -- pid and start of the session that did; NULL over HTTP
     error        text,                      -- of the last attempt
     settled_at   timestamptz,               -- confirmed or void
     PRIMARY KEY (program_id, reward_id)
