@@ -14,7 +14,10 @@
 
 #include "access/xact.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type_d.h"
+#include "commands/sequence.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -179,20 +182,123 @@ intake_begin(Intake intake, Relation relation, const char *after)
 }
 
 /*
+ * Take the rows of the statement that the trigger fired for.  The slot is the
+ * caller's to drop.
+ */
+void
+intake_rows_of(IntakeRows *rows, TriggerData *trigger)
+{
+	rows->rows = trigger->tg_newtable;
+	rows->slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation),
+										  &TTSOpsMinimalTuple);
+}
+
+/*
+ * Take rows of a program by their ids.
+ */
+void
+intake_ids(IntakeRows *rows, int64 program_id, ArrayType *ids)
+{
+	rows->program_id = program_id;
+	deconstruct_array(ids, TEXTOID, -1, false, TYPALIGN_INT, &rows->ids, NULL,
+					  &rows->nids);
+}
+
+/*
+ * Begin again with the first row.
+ */
+void
+intake_rewind(IntakeRows *rows)
+{
+	if (rows->rows)
+		tuplestore_rescan(rows->rows);
+	rows->next_id = 0;
+}
+
+/*
+ * The next row that the engine is to take in, or NULL; it stays until the one
+ * after it is read.
+ */
+TupleTableSlot *
+intake_next(IntakeRows *rows)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (rows->rows)
+	{
+		while (tuplestore_gettupleslot(rows->rows, true, false, rows->slot))
+		{
+			bool		isnull;
+
+			/* Written on purpose for backfill() to take in later. */
+			if (DatumGetBool(slot_getattr(rows->slot, rows->taken_in, &isnull)))
+				return rows->slot;
+		}
+		return NULL;
+	}
+	while (rows->next_id < rows->nids)
+	{
+		Table	   *table = books_table(rows->books, rows->table);
+		Datum		key[2] = {Int64GetDatum(rows->program_id),
+		rows->ids[rows->next_id++]};
+
+		if (table_find(rows->books, table, 2, key))
+			return table->row;
+	}
+	return NULL;
+}
+
+/*
  * Return the program of a row.  Raises 23503 where there is none.
  */
 const Program *
-intake_program(Books *books, int64 program_id)
+intake_program(IntakeRows *rows, int64 program_id)
 {
-	const Program *program = program_find(books, program_id);
-
-	if (!program)
+	if (rows->last_program && rows->last_program->program_id == program_id)
+		return rows->last_program;
+	rows->last_program = program_find(rows->books, program_id);
+	if (!rows->last_program)
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("program does not exist"),
 				 errdetail("There is no program %lld.", (long long) program_id),
 				 errhint("Insert it into referral.program first.")));
-	return program;
+	return rows->last_program;
+}
+
+/*
+ * Mark the rows of rows->ids as taken in, and give them new numbers in the
+ * order of processing where a column and a sequence are named.  Ids of rows
+ * that the engine has seen, or that are not there, are dropped.
+ */
+void
+intake_claim(IntakeRows *rows, AttrNumber number, const char *sequence)
+{
+	Books	   *books = rows->books;
+	Table	   *table = books_table(books, rows->table);
+	Oid			numbers = sequence
+		? get_relname_relid(sequence, books->namespace) : InvalidOid;
+	int			n = 0;
+
+	for (int i = 0; i < rows->nids; i++)
+	{
+		Datum		key[2] = {Int64GetDatum(rows->program_id), rows->ids[i]};
+		bool		isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!table_find(books, table, 2, key) ||
+			DatumGetBool(row_datum(table, rows->taken_in, &isnull)))
+			continue;
+
+		/* No update means that somebody, or an id before, was first. */
+		table_begin_update(books, table);
+		if (sequence)
+			next_set(table, number, Int64GetDatum(nextval_internal(numbers, false)));
+		next_set(table, rows->taken_in, BoolGetDatum(true));
+		if (table_update(books, table, true))
+			rows->ids[n++] = rows->ids[i];
+	}
+	rows->nids = n;
+	books_refresh(books);
 }
 
 /*

@@ -56,13 +56,12 @@ run_begin(Oid namespace, PaymentSource *source, int64 npayments)
 	books = books_open(namespace);
 	run = MemoryContextAllocZero(books->context, sizeof(Run));
 	run->books = books;
-	run->payers = payers_begin(books);
 	run->members = members_begin(books);
 	run->counters = counters_begin(books);
 	run->caps = caps_begin(books, run->counters);
 	run->rewards = rewards_begin(books, npayments);
-	source->books = books;
-	source->payers = run->payers;
+	payments_begin(source, books);
+	run->payers = source->payers;
 	return run;
 }
 
@@ -364,7 +363,7 @@ take_payments(Run *run, PaymentSource *source)
 	Payment		payment;
 	bool		locked;
 
-	payments_rewind(source);
+	intake_rewind(&source->in);
 	while (payments_next(source, &payment))
 		want_locks(run, &payment);
 
@@ -373,7 +372,7 @@ take_payments(Run *run, PaymentSource *source)
 	if (locked)
 		books_refresh(run->books);
 
-	payments_rewind(source);
+	intake_rewind(&source->in);
 	while (payments_next(source, &payment))
 		take_payment(run, &payment);
 }
@@ -402,20 +401,19 @@ referral_payment_after(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = intake_trigger(fcinfo, TABLE_PAYMENT, true);
 	int64		npayments = tuplestore_tuple_count(trigger->tg_newtable);
-	PaymentSource source = {.rows = trigger->tg_newtable};
+	PaymentSource source = {.payers = NULL};
 	Run		   *run;
 
 	intake_lower(INTAKE_PAYMENTS);
 	if (npayments == 0)
 		return PointerGetDatum(NULL);
 
-	source.slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation),
-										   &TTSOpsMinimalTuple);
+	intake_rows_of(&source.in, trigger);
 	run = run_begin(RelationGetNamespace(trigger->tg_relation), &source, npayments);
 	take_payments(run, &source);
 	run_end(run);
 	refunds_follow_payments(RelationGetNamespace(trigger->tg_relation), &source);
-	ExecDropSingleTupleTableSlot(source.slot);
+	ExecDropSingleTupleTableSlot(source.in.slot);
 	return PointerGetDatum(NULL);
 }
 
@@ -427,16 +425,15 @@ PG_FUNCTION_INFO_V1(referral_take_in);
 Datum
 referral_take_in(PG_FUNCTION_ARGS)
 {
-	PaymentSource source = {.program_id = PG_GETARG_INT64(0)};
+	PaymentSource source = {.payers = NULL};
 	Oid			namespace = get_func_namespace(fcinfo->flinfo->fn_oid);
 	Run		   *run;
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT,
-					  &source.ids, NULL, &source.nids);
-	run = run_begin(namespace, &source, source.nids);
+	intake_ids(&source.in, PG_GETARG_INT64(0), PG_GETARG_ARRAYTYPE_P(1));
+	run = run_begin(namespace, &source, source.in.nids);
 	payments_claim(&source);
 	take_payments(run, &source);
 	run_end(run);
 	refunds_follow_payments(namespace, &source);
-	PG_RETURN_INT64(source.nids);
+	PG_RETURN_INT64(source.in.nids);
 }

@@ -8,13 +8,7 @@
  */
 #include "payments.h"
 
-#include "catalog/namespace.h"
-#include "commands/sequence.h"
-#include "intake.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/timestamp.h"
 
 /* Column numbers of sql/model/030_payment.sql. */
 enum
@@ -31,51 +25,15 @@ enum
 };
 
 /*
- * Begin again with the first row.
+ * Begin to read payments in a run over the books.
  */
 void
-payments_rewind(PaymentSource *source)
+payments_begin(PaymentSource *source, Books *books)
 {
-	if (source->rows)
-		tuplestore_rescan(source->rows);
-	source->next_id = 0;
-}
-
-/* The next row that the engine is to take in, or NULL. */
-static TupleTableSlot *
-next_row(PaymentSource *source)
-{
-	CHECK_FOR_INTERRUPTS();
-	if (source->rows)
-	{
-		while (tuplestore_gettupleslot(source->rows, true, false, source->slot))
-		{
-			bool		isnull;
-
-			/* Written on purpose for backfill() to take in later. */
-			if (DatumGetBool(slot_getattr(source->slot, PAYMENT_TAKEN_IN, &isnull)))
-				return source->slot;
-		}
-		return NULL;
-	}
-	while (source->next_id < source->nids)
-	{
-		Table	   *table = books_table(source->books, TABLE_PAYMENT);
-		Datum		key[2] = {Int64GetDatum(source->program_id),
-		source->ids[source->next_id++]};
-
-		if (table_find(source->books, table, 2, key))
-			return table->row;
-	}
-	return NULL;
-}
-
-static const Program *
-program_of(PaymentSource *source, int64 program_id)
-{
-	if (!source->last_program || source->last_program->program_id != program_id)
-		source->last_program = intake_program(source->books, program_id);
-	return source->last_program;
+	source->in.books = books;
+	source->in.table = TABLE_PAYMENT;
+	source->in.taken_in = PAYMENT_TAKEN_IN;
+	source->payers = payers_begin(books);
 }
 
 /* CONTRACT section 3.2 and section 1, table payment. */
@@ -112,13 +70,13 @@ check_payment(const Payment *payment, const TupleTableSlot *slot)
 bool
 payments_next(PaymentSource *source, Payment *payment)
 {
-	TupleTableSlot *slot = next_row(source);
+	TupleTableSlot *slot = intake_next(&source->in);
 	text	   *kind;
 
 	if (!slot)
 		return false;
 	slot_getsomeattrs(slot, PAYMENT_TAKEN_IN);
-	payment->program = program_of(source, DatumGetInt64(slot->tts_values[PAYMENT_PROGRAM_ID - 1]));
+	payment->program = intake_program(&source->in, DatumGetInt64(slot->tts_values[PAYMENT_PROGRAM_ID - 1]));
 	payment->payment_id = slot->tts_values[PAYMENT_PAYMENT_ID - 1];
 	payment->payment_no = DatumGetInt64(slot->tts_values[PAYMENT_PAYMENT_NO - 1]);
 	payment->amount_micro = DatumGetInt64(slot->tts_values[PAYMENT_AMOUNT_MICRO - 1]);
@@ -137,7 +95,7 @@ payments_next(PaymentSource *source, Payment *payment)
 		payment->moment = calendar_moment(payment->occurred_at,
 										 payment->program->zone,
 										 payment->program->hold_days,
-										 source->books->now);
+										 source->in.books->now);
 	return true;
 }
 
@@ -148,7 +106,7 @@ payments_next(PaymentSource *source, Payment *payment)
 bool
 payments_next_name(PaymentSource *source, PaymentName *payment)
 {
-	TupleTableSlot *slot = next_row(source);
+	TupleTableSlot *slot = intake_next(&source->in);
 
 	if (!slot)
 		return false;
@@ -159,36 +117,11 @@ payments_next_name(PaymentSource *source, PaymentName *payment)
 }
 
 /*
- * Mark the payments of source->ids as taken in, with new numbers, since rewards
- * are numbered in the order of processing.  Ids of payments that the engine
- * has seen, or that are not there, are dropped.
+ * Mark the payments that are taken in by their ids, with new numbers, since
+ * rewards are numbered in the order of processing.
  */
 void
 payments_claim(PaymentSource *source)
 {
-	Books	   *books = source->books;
-	Table	   *table = books_table(books, TABLE_PAYMENT);
-	Oid			sequence = get_relname_relid("payment_no_seq", books->namespace);
-	int			n = 0;
-
-	for (int i = 0; i < source->nids; i++)
-	{
-		Datum		key[2] = {Int64GetDatum(source->program_id), source->ids[i]};
-		bool		isnull;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!table_find(books, table, 2, key) ||
-			DatumGetBool(row_datum(table, PAYMENT_TAKEN_IN, &isnull)))
-			continue;
-
-		/* No update means that somebody, or an id before, was first. */
-		table_begin_update(books, table);
-		next_set(table, PAYMENT_PAYMENT_NO,
-				 Int64GetDatum(nextval_internal(sequence, false)));
-		next_set(table, PAYMENT_TAKEN_IN, BoolGetDatum(true));
-		if (table_update(books, table, true))
-			source->ids[n++] = source->ids[i];
-	}
-	source->nids = n;
-	books_refresh(books);
+	intake_claim(&source->in, PAYMENT_PAYMENT_NO, "payment_no_seq");
 }

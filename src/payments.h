@@ -6,9 +6,8 @@
 #define REFERRAL_PAYMENTS_H
 
 #include "calendar.h"
+#include "intake.h"
 #include "payers.h"
-
-#include "utils/tuplestore.h"
 
 /* One row; valid until the next one is read. */
 typedef struct Payment
@@ -31,24 +30,14 @@ typedef struct PaymentName
 	Datum		payment_id;		/* text */
 } PaymentName;
 
-/*
- * Where the rows come from: a statement's transition table, read through slot,
- * or the table itself, by ids.
- */
+/* Where they come from, and who paid. */
 typedef struct PaymentSource
 {
-	Books	   *books;
+	IntakeRows	in;
 	Payers	   *payers;
-	Tuplestorestate *rows;
-	TupleTableSlot *slot;
-	int64		program_id;
-	Datum	   *ids;			/* text, where there is no transition table */
-	int			nids;
-	int			next_id;
-	const Program *last_program;	/* rows of one program come together */
 } PaymentSource;
 
-extern void payments_rewind(PaymentSource *source);
+extern void payments_begin(PaymentSource *source, Books *books);
 extern bool payments_next(PaymentSource *source, Payment *payment);
 extern bool payments_next_name(PaymentSource *source, PaymentName *payment);
 extern void payments_claim(PaymentSource *source);

@@ -483,9 +483,7 @@ run_begin(Oid namespace, RefundSource *source)
 	run->payers = payers_begin(books);
 	run->applied = batch_begin(books, TABLE_REFUND_APPLIED);
 	run->paids = paids_create(books->context, 8, NULL);
-	source->books = books;
-	source->row_context = AllocSetContextCreate(books->context, "referral refund",
-												ALLOCSET_SMALL_SIZES);
+	refunds_begin(source, books);
 	return run;
 }
 
@@ -538,16 +536,15 @@ Datum
 referral_refund_after(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = intake_trigger(fcinfo, TABLE_REFUND, true);
-	RefundSource source = {.rows = trigger->tg_newtable};
+	RefundSource source = {.payments = NULL};
 
 	intake_lower(INTAKE_REFUNDS);
-	if (tuplestore_tuple_count(source.rows) == 0)
+	if (tuplestore_tuple_count(trigger->tg_newtable) == 0)
 		return PointerGetDatum(NULL);
 
-	source.slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation),
-										   &TTSOpsMinimalTuple);
+	intake_rows_of(&source.in, trigger);
 	(void) run_over(run_begin(RelationGetNamespace(trigger->tg_relation), &source));
-	ExecDropSingleTupleTableSlot(source.slot);
+	ExecDropSingleTupleTableSlot(source.in.slot);
 	return PointerGetDatum(NULL);
 }
 
@@ -559,15 +556,14 @@ PG_FUNCTION_INFO_V1(referral_take_in_refunds);
 Datum
 referral_take_in_refunds(PG_FUNCTION_ARGS)
 {
-	RefundSource source = {.program_id = PG_GETARG_INT64(0)};
+	RefundSource source = {.payments = NULL};
 	Run		   *run;
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT,
-					  &source.ids, NULL, &source.nids);
+	intake_ids(&source.in, PG_GETARG_INT64(0), PG_GETARG_ARRAYTYPE_P(1));
 	run = run_begin(get_func_namespace(fcinfo->flinfo->fn_oid), &source);
-	refunds_claim(&source);
+	intake_claim(&source.in, InvalidAttrNumber, NULL);
 	(void) run_over(run);
-	PG_RETURN_INT64(source.nids);
+	PG_RETURN_INT64(source.in.nids);
 }
 
 PG_FUNCTION_INFO_V1(referral_apply_waiting);
@@ -578,18 +574,18 @@ PG_FUNCTION_INFO_V1(referral_apply_waiting);
 Datum
 referral_apply_waiting(PG_FUNCTION_ARGS)
 {
-	RefundSource source = {.next = 0};
-	Datum	   *ids;
+	RefundSource source = {.payments = NULL};
+	IntakeRows	named = {.books = NULL};
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT,
-					  &ids, NULL, &source.npayments);
-	if (source.npayments == 0)
+	intake_ids(&named, PG_GETARG_INT64(0), PG_GETARG_ARRAYTYPE_P(1));
+	if (named.nids == 0)
 		PG_RETURN_INT64(0);
-	source.payments = palloc(source.npayments * sizeof(PaymentName));
-	for (int i = 0; i < source.npayments; i++)
+	source.npayments = named.nids;
+	source.payments = palloc(named.nids * sizeof(PaymentName));
+	for (int i = 0; i < named.nids; i++)
 		source.payments[i] = (PaymentName)
 		{
-			PG_GETARG_INT64(0), ids[i]
+			named.program_id, named.ids[i]
 		};
 	PG_RETURN_INT64(run_over(run_begin(get_func_namespace(fcinfo->flinfo->fn_oid), &source)));
 }
@@ -601,7 +597,7 @@ referral_apply_waiting(PG_FUNCTION_ARGS)
 void
 refunds_follow_payments(Oid namespace, PaymentSource *source)
 {
-	RefundSource refunds = {.next = 0};
+	RefundSource refunds = {.payments = NULL};
 	PaymentName payment;
 	Books	   *books;
 	int			size = 0;
@@ -610,8 +606,8 @@ refunds_follow_payments(Oid namespace, PaymentSource *source)
 		return;
 
 	books = books_open(namespace);
-	source->books = books;
-	payments_rewind(source);
+	source->in.books = books;
+	intake_rewind(&source->in);
 	while (payments_next_name(source, &payment))
 	{
 		Datum		key[2] = {Int64GetDatum(payment.program_id), payment.payment_id};

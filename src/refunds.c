@@ -32,51 +32,27 @@ enum
 };
 
 /*
+ * Begin to read refunds in a run over the books.
+ */
+void
+refunds_begin(RefundSource *source, Books *books)
+{
+	source->in.books = books;
+	source->in.table = TABLE_REFUND;
+	source->in.taken_in = REFUND_TAKEN_IN;
+	source->row_context = AllocSetContextCreate(books->context, "referral refund",
+												ALLOCSET_SMALL_SIZES);
+}
+
+/*
  * Begin again with the first refund.
  */
 void
 refunds_rewind(RefundSource *source)
 {
-	if (source->rows)
-		tuplestore_rescan(source->rows);
-	source->next = 0;
+	intake_rewind(&source->in);
+	source->next_payment = 0;
 	source->in_payment = false;
-}
-
-static const Program *
-program_of(RefundSource *source, int64 program_id)
-{
-	if (!source->last_program || source->last_program->program_id != program_id)
-		source->last_program = intake_program(source->books, program_id);
-	return source->last_program;
-}
-
-/* The next row of table refund that the engine is to take in, or NULL. */
-static TupleTableSlot *
-next_row(RefundSource *source)
-{
-	if (source->rows)
-	{
-		while (tuplestore_gettupleslot(source->rows, true, false, source->slot))
-		{
-			bool		isnull;
-
-			/* Written on purpose for backfill() to take in later. */
-			if (DatumGetBool(slot_getattr(source->slot, REFUND_TAKEN_IN, &isnull)))
-				return source->slot;
-		}
-		return NULL;
-	}
-	while (source->next < source->nids)
-	{
-		Table	   *table = books_table(source->books, TABLE_REFUND);
-		Datum		key[2] = {Int64GetDatum(source->program_id),
-		source->ids[source->next++]};
-
-		if (table_find(source->books, table, 2, key))
-			return table->row;
-	}
-	return NULL;
 }
 
 /* CONTRACT sections 1 and 4. */
@@ -100,12 +76,12 @@ check_refund(const Refund *refund, const TupleTableSlot *slot)
 static bool
 next_written(RefundSource *source, Refund *refund)
 {
-	TupleTableSlot *slot = next_row(source);
+	TupleTableSlot *slot = intake_next(&source->in);
 
 	if (!slot)
 		return false;
 	slot_getsomeattrs(slot, REFUND_TAKEN_IN);
-	refund->program = program_of(source, DatumGetInt64(slot->tts_values[REFUND_PROGRAM_ID - 1]));
+	refund->program = intake_program(&source->in, DatumGetInt64(slot->tts_values[REFUND_PROGRAM_ID - 1]));
 	refund->refund_id = slot->tts_values[REFUND_REFUND_ID - 1];
 	refund->payment_id = slot->tts_values[REFUND_PAYMENT_ID - 1];
 	refund->refund_no = DatumGetInt64(slot->tts_values[REFUND_REFUND_NO - 1]);
@@ -119,18 +95,18 @@ next_written(RefundSource *source, Refund *refund)
 static bool
 next_waiting(RefundSource *source, Refund *refund)
 {
-	Table	   *table = books_table(source->books, TABLE_REFUND_WAITING);
+	Table	   *table = books_table(source->in.books, TABLE_REFUND_WAITING);
 	bool		found = source->in_payment && table_find_next(table, 2);
 	MemoryContext old;
 	bool		isnull;
 
-	while (!found && source->next < source->npayments)
+	while (!found && source->next_payment < source->npayments)
 	{
-		PaymentName *payment = &source->payments[source->next++];
+		PaymentName *payment = &source->payments[source->next_payment++];
 		Datum		key[2] = {Int64GetDatum(payment->program_id), payment->payment_id};
 
 		CHECK_FOR_INTERRUPTS();
-		found = table_find(source->books, table, 2, key);
+		found = table_find(source->in.books, table, 2, key);
 	}
 	source->in_payment = found;
 	if (!found)
@@ -139,7 +115,7 @@ next_waiting(RefundSource *source, Refund *refund)
 	/* The row makes room for another when this one is deleted. */
 	MemoryContextReset(source->row_context);
 	old = MemoryContextSwitchTo(source->row_context);
-	refund->program = program_of(source, row_int64(table, 1));
+	refund->program = intake_program(&source->in, row_int64(table, 1));
 	refund->payment_id = datumCopy(row_datum(table, WAITING_PAYMENT_ID, &isnull), false, -1);
 	refund->refund_no = row_int64(table, WAITING_REFUND_NO);
 	refund->amount_micro = row_int64(table, WAITING_AMOUNT_MICRO);
@@ -156,38 +132,6 @@ next_waiting(RefundSource *source, Refund *refund)
 bool
 refunds_next(RefundSource *source, Refund *refund)
 {
-	CHECK_FOR_INTERRUPTS();
 	return source->payments ? next_waiting(source, refund)
 		: next_written(source, refund);
-}
-
-/*
- * Mark the refunds of source->ids as taken in.  Ids of refunds that the engine
- * has seen, or that are not there, are dropped.
- */
-void
-refunds_claim(RefundSource *source)
-{
-	Books	   *books = source->books;
-	Table	   *table = books_table(books, TABLE_REFUND);
-	int			n = 0;
-
-	for (int i = 0; i < source->nids; i++)
-	{
-		Datum		key[2] = {Int64GetDatum(source->program_id), source->ids[i]};
-		bool		isnull;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!table_find(books, table, 2, key) ||
-			DatumGetBool(row_datum(table, REFUND_TAKEN_IN, &isnull)))
-			continue;
-
-		/* No update means that somebody, or an id before, was first. */
-		table_begin_update(books, table);
-		next_set(table, REFUND_TAKEN_IN, BoolGetDatum(true));
-		if (table_update(books, table, true))
-			source->ids[n++] = source->ids[i];
-	}
-	source->nids = n;
-	books_refresh(books);
 }

@@ -19,25 +19,20 @@ typedef struct Refund
 } Refund;
 
 /*
- * Where the refunds come from: a statement's transition table, read through
- * slot; table refund, by ids; or those that wait for some payments.
+ * Where they come from: the rows of a statement, or of table refund by their
+ * ids, or where `payments` is set those that wait for these payments.
  */
 typedef struct RefundSource
 {
-	Books	   *books;
-	Tuplestorestate *rows;
-	TupleTableSlot *slot;
-	int64		program_id;
-	Datum	   *ids;			/* text */
-	int			nids;
+	IntakeRows	in;
 	PaymentName *payments;
 	int			npayments;
-	int			next;			/* of ids or payments */
-	bool		in_payment;		/* a scan of payments[next - 1] goes on */
+	int			next_payment;
+	bool		in_payment;		/* a scan of the one before goes on */
 	MemoryContext row_context;	/* of the texts of a refund that waits */
-	const Program *last_program;
 } RefundSource;
 
+extern void refunds_begin(RefundSource *source, Books *books);
 extern void refunds_rewind(RefundSource *source);
 extern bool refunds_next(RefundSource *source, Refund *refund);
 extern void refunds_claim(RefundSource *source);

@@ -252,7 +252,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.refuse_change() IS
-'BEFORE statement trigger: UPDATE (also by ON CONFLICT), DELETE and TRUNCATE of payment, whose rows are for ever, and TRUNCATE of the configuration, which would pass by its history.
+'BEFORE statement trigger: UPDATE (also by ON CONFLICT), DELETE and TRUNCATE of payment, refund and adjustment, whose rows are for ever, and TRUNCATE of the configuration, which would pass by its history.
 Errors: 0A000 change_refused.';
 
 CREATE FUNCTION referral.protect_code() RETURNS trigger
