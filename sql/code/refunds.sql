@@ -22,6 +22,32 @@ CREATE FUNCTION referral.apply_waiting(program_id bigint, payment_ids text[]) RE
 COMMENT ON FUNCTION referral.apply_waiting(bigint, text[]) IS
 'Applies the refunds that wait for these payments, where those are there and were processed; returns how many. One that does not fit its payment goes on waiting. For maintain().';
 
+CREATE FUNCTION referral.reversal(
+    program_id bigint,
+    reward_id bigint,
+    amount_micro bigint,
+    base_micro bigint,
+    given_back_micro bigint,
+    OUT reversed_micro bigint,
+    OUT written_off_micro bigint)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    written_off_micro := (SELECT coalesce(sum(w.amount_micro), 0)
+                            FROM referral.write_off AS w
+                           WHERE w.program_id = reversal.program_id
+                             AND w.reward_id = reversal.reward_id
+                             AND w.total_micro <= reversal.given_back_micro);
+    reversed_micro := div(reversal.amount_micro::numeric * reversal.given_back_micro,
+                          reversal.base_micro) - written_off_micro;
+END
+$$;
+COMMENT ON FUNCTION referral.reversal(bigint, bigint, bigint, bigint, bigint) IS
+'What refunds took back from a reward, and what they let go, once given_back_micro of its payment''s
+base had been given back in all (CONTRACT section 4); amount_micro and base_micro are the reward''s.
+Nulls where nothing was given back (null).';
+
 CREATE FUNCTION referral.record_refund(refund_id text, payment_id text, amount_micro bigint,
                                        reason text DEFAULT NULL,
                                        occurred_at timestamptz DEFAULT NULL,
@@ -70,22 +96,18 @@ BEGIN
        AND p.payment_id = record_refund.payment_id
        AND a.refund_no = known.refund_no;
     receipt.state := CASE WHEN FOUND THEN 'applied' ELSE 'waiting' END;
-    SELECT coalesce(sum(part.target), 0) - coalesce(sum(part.written_off), 0),
-           coalesce(sum(part.written_off), 0)
+    SELECT coalesce(sum(since.reversed_micro - until.reversed_micro), 0),
+           coalesce(sum(since.written_off_micro - until.written_off_micro), 0)
       INTO receipt.reversed_micro, receipt.written_off_micro
-      FROM (SELECT div(r.amount_micro::numeric * applied.total_micro, r.base_micro)
-                   - div(r.amount_micro::numeric
-                         * (applied.total_micro - record_refund.amount_micro), r.base_micro)
-                       AS target,
-                   (SELECT w.amount_micro
-                      FROM referral.write_off w
-                     WHERE w.program_id = r.program_id
-                       AND w.reward_id = r.reward_id
-                       AND w.total_micro = applied.total_micro) AS written_off
-              FROM referral.reward r
-             WHERE r.program_id = record_refund.program_id
-               AND r.reward_id BETWEEN applied.payment_no * 16
-                                   AND applied.payment_no * 16 + 15) AS part;
+      FROM referral.reward r
+           CROSS JOIN LATERAL referral.reversal(
+               r.program_id, r.reward_id, r.amount_micro, r.base_micro,
+               applied.total_micro - record_refund.amount_micro) AS until
+           CROSS JOIN LATERAL referral.reversal(
+               r.program_id, r.reward_id, r.amount_micro, r.base_micro,
+               applied.total_micro) AS since
+     WHERE r.program_id = record_refund.program_id
+       AND r.reward_id BETWEEN applied.payment_no * 16 AND applied.payment_no * 16 + 15;
     RETURN receipt;
 END
 $$;

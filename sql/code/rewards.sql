@@ -3,32 +3,6 @@
 -- are looked for among all, as far as the counters know of any. So a page costs
 -- a page. How the planner is held to that: reading.sql.
 
-CREATE FUNCTION referral.reversal(
-    program_id bigint,
-    reward_id bigint,
-    amount_micro bigint,
-    base_micro bigint,
-    given_back_micro bigint,
-    OUT reversed_micro bigint,
-    OUT written_off_micro bigint)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE STRICT
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    written_off_micro := (SELECT coalesce(sum(w.amount_micro), 0)
-                            FROM referral.write_off AS w
-                           WHERE w.program_id = reversal.program_id
-                             AND w.reward_id = reversal.reward_id
-                             AND w.total_micro <= reversal.given_back_micro);
-    reversed_micro := div(reversal.amount_micro::numeric * reversal.given_back_micro,
-                          reversal.base_micro) - written_off_micro;
-END
-$$;
-COMMENT ON FUNCTION referral.reversal(bigint, bigint, bigint, bigint, bigint) IS
-'What refunds took back from a reward, and what they let go, once given_back_micro of its payment''s
-base had been given back in all (CONTRACT section 4); amount_micro and base_micro are the reward''s.
-Nulls where nothing was given back (null).';
-
 CREATE FUNCTION referral.open_rewards(
     program_id bigint,
     member_id bigint,
