@@ -52,19 +52,19 @@ def of(opponent, stem, suffix):
 def settle(opponent):
     """Leave every opponent the same way before it is measured."""
     counters = {"floor": ["earning", "paid"], "plpgsql": ["balance", "attribution"],
-                "referral": ["earning", "paid", "invited", "member"]}
+                "referral": ["earning", "paid", "invited", "member", "account"]}
     sql(*(f"VACUUM {opponent}.{table}" for table in counters.get(opponent, [])), "CHECKPOINT")
 
 
-def pay(opponent, first_no, seed, clients, each, payers, commit):
-    """Payments per second, one payment a transaction."""
+def pay(opponent, first_no, seed, clients, each, payers, commit, what="payment"):
+    """Payments, or refunds of them, per second, one a transaction."""
     settle(opponent)
     variables = {"first_no": first_no, "k": 0, "clients": clients,
                  "first_payer": payers[0], "last_payer": payers[1]}
     output = subprocess.run(
         ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-t", str(each),
          f"--random-seed={seed}", *(f"-D{name}={value}" for name, value in variables.items()),
-         "-f", of(opponent, "payment", "pgbench")],
+         "-f", of(opponent, what, "pgbench")],
         check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=os.environ | {"PGOPTIONS": f"-c synchronous_commit={commit} -c search_path={opponent}"}
     ).stdout
@@ -189,6 +189,34 @@ def long():
         1.2, at_most=True)
 
 
+def refunds():
+    """Refunds against the payments that they give back: one by one, and 100,000 at once.
+
+    The last workload, since no opponent refunds."""
+    single, at_once = ({"payment": [], "refund": []} for _ in range(2))
+    for turn in range(3):
+        number = next(first_numbers)
+        for what, figures in single.items():
+            figures.append(pay("referral", number, turn, 8, 10000, SPREAD, "off", what))
+        fill_bulk(next(first_numbers), 100000, SPREAD)
+        for what, figures in zip(("bulk", "bulk_refund"), at_once.values()):
+            settle("referral")
+            started = time.monotonic()
+            sql(of("referral", what, "sql").read_text(), opponent="referral")
+            figures.append(1000 * (time.monotonic() - started))
+        print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    report("refunds: one a transaction, 8 clients, commit not waited for", "a second", single)
+    report("refunds: 100,000 in one statement", "ms", at_once)
+    broken = sql("ANALYZE", "SELECT count(*) FROM referral.verify()"
+                            " WHERE invariant ~ 'refund|earning|reward'")
+    if broken != "0":
+        sys.exit(f"verify() names {broken} broken invariants")
+    row("refunds: refunds/s against payments/s", single["refund"], single["payment"], 0.83)
+    row("refunds: 100,000, time against payments", at_once["refund"], at_once["payment"],
+        1.2, at_most=True)
+
+
 def instructions():
     """Instructions per payment in user space, by callgrind: no noise."""
     if not shutil.which("valgrind"):
@@ -239,7 +267,8 @@ def instructions():
     row("instructions net of bare: against plpgsql", net["referral"], net["plpgsql"])
 
 
-WORKLOADS = {each.__name__: each for each in (instructions, spread, bulk, hot, long)}
+WORKLOADS = {each.__name__: each for each in (instructions, spread, bulk, hot, long,
+                                             refunds)}
 
 
 def main():
