@@ -171,7 +171,7 @@ class MoneyStorms:
             return work
         errors = self.crowd.storm([work for n in range(32) for work in (
             self.pay(payer, payment_id=f"p{n}"), refund(n))], "BEGIN")
-        self.cursor.execute("CALL referral.maintain()")
+        self.cursor.execute("CALL referral.maintain(%s)", (self.id,))
         waiting, = self.ask("SELECT count(*) FROM referral.refund_waiting WHERE program_id = %(id)s")
         balance, = self.ask("SELECT (o.balance).available_micro FROM"
                             " referral.referral_overview('u3', %(id)s) AS o")
@@ -314,7 +314,7 @@ class MoneyStorms:
                               refusals=["RF010", "RF009", "RF007", "22003", "RF001"])
             return work
         errors = self.crowd.storm([session(n) for n in range(24)])
-        self.cursor.execute("CALL referral.maintain()")
+        self.cursor.execute("CALL referral.maintain(%s)", (self.id,))
         # One that came before its payment may be more than was left of it.
         return self.complaint(errors, but="refund_waiting", **self.broken_books(
             waiting=([], rows(self.cursor, WAITING, id=self.id))))
