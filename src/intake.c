@@ -304,10 +304,11 @@ intake_claim(IntakeRows *rows, AttrNumber number, const char *sequence)
 /*
  * CONTRACT section 1.  Not a CHECK: PostgreSQL parses those anew in every
  * statement, which cost more than the insert (docs/performance.md).  Raises
- * 23514 for a text that is empty or longer; a NULL passes.
+ * 23514 for a text that is shorter or longer; a NULL passes.
  */
 void
-intake_check_text(const TupleTableSlot *slot, int column, int at_most)
+intake_check_text(const TupleTableSlot *slot, int column, int at_least,
+				  int at_most)
 {
 	text	   *value;
 	int			bytes;
@@ -316,14 +317,14 @@ intake_check_text(const TupleTableSlot *slot, int column, int at_most)
 		return;
 	value = DatumGetTextPP(slot->tts_values[column - 1]);
 	bytes = VARSIZE_ANY_EXHDR(value);
-	if (bytes == 0 ||
+	if (bytes < at_least ||
 		(bytes > at_most && pg_mbstrlen_with_len(VARDATA_ANY(value), bytes) > at_most))
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("text is empty or too long"),
-				 errdetail("Column \"%s\" must have 1 to %d characters.",
+				 errdetail("Column \"%s\" must have %d to %d characters.",
 						   NameStr(TupleDescAttr(slot->tts_tupleDescriptor, column - 1)->attname),
-						   at_most)));
+						   at_least, at_most)));
 }
 
 /*

@@ -51,7 +51,7 @@ extern const Program *intake_program(IntakeRows *rows, int64 program_id);
 extern void intake_claim(IntakeRows *rows, AttrNumber number,
 						 const char *sequence);
 extern void intake_check_text(const TupleTableSlot *slot, int column,
-							  int at_most);
+							  int at_least, int at_most);
 extern void intake_check_instant(TimestampTz occurred_at, Datum id);
 
 #endif							/* REFERRAL_INTAKE_H */

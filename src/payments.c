@@ -40,9 +40,9 @@ payments_begin(PaymentSource *source, Books *books)
 static void
 check_payment(const Payment *payment, const TupleTableSlot *slot)
 {
-	intake_check_text(slot, PAYMENT_PAYMENT_ID, 200);
-	intake_check_text(slot, PAYMENT_USER_ID, 200);
-	intake_check_text(slot, PAYMENT_KIND, 100);
+	intake_check_text(slot, PAYMENT_PAYMENT_ID, 1, 200);
+	intake_check_text(slot, PAYMENT_USER_ID, 1, 200);
+	intake_check_text(slot, PAYMENT_KIND, 1, 100);
 	if (payment->payment_no < 1 || payment->payment_no > PAYMENT_NO_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),

@@ -59,9 +59,9 @@ refunds_rewind(RefundSource *source)
 static void
 check_refund(const Refund *refund, const TupleTableSlot *slot)
 {
-	intake_check_text(slot, REFUND_REFUND_ID, 200);
-	intake_check_text(slot, REFUND_PAYMENT_ID, 200);
-	intake_check_text(slot, REFUND_REASON, 1000);
+	intake_check_text(slot, REFUND_REFUND_ID, 1, 200);
+	intake_check_text(slot, REFUND_PAYMENT_ID, 1, 200);
+	intake_check_text(slot, REFUND_REASON, 0, 1000);
 	intake_check_instant(DatumGetTimestampTz(slot->tts_values[REFUND_OCCURRED_AT - 1]),
 						 refund->refund_id);
 	if (refund->amount_micro <= 0)

@@ -65,7 +65,7 @@ class MoneySteps:
         amount = self.weighted({left: 30, self.random.randint(1, left): 50, (left + 2) // 3: 15, 1: 5})
         planned[tenant.id, payment_id] += amount
         return Refund(self.new_id("r"), payment_id, amount,
-                      self.pick(None, None, "no use", "ünïcødé", "x" * 1000), self.moment(tenant))
+                      self.pick(None, None, "", "ünïcødé", "x" * 1000), self.moment(tenant))
 
     def refund_batch(self, size):
         planned, both, tenant = Counter(), self.chance(15), self.which()
