@@ -199,7 +199,7 @@ FROM unnest('{top,ann,bob,dan,eve,far}'::text[]) u,
      referral.referral_overview(u, 80) a, referral.referral_overview(u, 81) b;
 SELECT relation, a.hash = b.hash AS same, (SELECT count(*) FROM pg_temp.books(80)) > 10 AS compared
 FROM pg_temp.books(80) a JOIN pg_temp.books(81) b USING (relation)
-WHERE relation IN ('referral.payment', 'referral.reward', 'referral.member');
+WHERE relation IN ('referral.payment', 'referral.reward', 'referral.member') ORDER BY 1;
 
 -- The other way round: 80 lives on, 81 stays as it is.
 DELETE FROM said;

@@ -104,6 +104,7 @@ $$;
 SET LOCAL client_min_messages = notice;
 \set VERBOSITY terse
 ALTER TABLE referral.payment DISABLE TRIGGER append_only;
+ALTER TABLE referral.adjustment DISABLE TRIGGER append_only;
 ALTER TABLE referral.code DISABLE TRIGGER protect;
 
 -- Payments.
