@@ -85,8 +85,9 @@ $node->safe_psql('before', q{
 	CALL referral.install();
 	SELECT referral.grant_api('web_anon', 'web_member', 'Web Operator', 'web_login');
 	GRANT USAGE ON SCHEMA referral TO app;
-	GRANT INSERT ON referral.payment TO app;
+	GRANT INSERT ON referral.payment, referral.refund TO app;
 	INSERT INTO referral.program (name, max_level, hold_days) VALUES ('one', 3, 0), ('two', 1, 7);
+	UPDATE referral.program SET uses_grants = true WHERE name = 'one';
 	INSERT INTO referral.tier VALUES (1, 1, 'bronze', 0), (1, 2, 'silver', 2);
 	INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at, budget_micro)
 	VALUES (1, 1, 'May', '2026-05-01', '2026-06-01', 1000000000);
@@ -107,6 +108,27 @@ $node->safe_psql('before', q{
 	FROM generate_series(1, 100) n});
 cmp_ok($node->safe_psql('before', 'SELECT count(*) FROM referral.reward'), '>', 100,
 	'there are rewards to lose or to double');
+
+# Money given back, owed, spent, paid out, on its way, corrected, granted.
+$node->safe_psql('before', q{
+	INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro)
+	SELECT 1, 'r' || n, 'p' || n, 400000 FROM generate_series(1, 101) n;
+	SELECT referral.spend('u3', 1000000, 's1'), referral.spend('u3', 1000, 's2'), referral.unspend('s2');
+	SELECT referral.set_payout_destination('u1', 'sepa', 'DE02');
+	SELECT referral.payout_batch('first', 1000);
+	SELECT referral.payout_sent(id, 'tx') FROM referral.list_payouts('u3');
+	SELECT referral.payout_failed(id, 'why') FROM referral.list_payouts('u2');
+	UPDATE referral.program SET debt_policy = 'only_pending';
+	INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES (1, 'x', 'p3', 100000);
+	UPDATE referral.program SET debt_policy = 'unlimited';
+	INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES (1, 'y', 'p4', 500000);
+	SELECT referral.adjust('u1', 'j1', 77, 'why', 'ops');
+	SELECT referral.confirm_grant(grant_key) FROM referral.claim_grants(3)});
+is($node->safe_psql('before', q{
+	SELECT count(*) > 0 FROM referral.settlement WHERE reward_id = 0 UNION ALL
+	SELECT count(*) = 1 FROM referral.refund_waiting UNION ALL
+	SELECT count(*) > 0 FROM referral.write_off UNION ALL
+	SELECT count(*) = 0 FROM referral.verify()}), "t\nt\nt\nt", 'there is debt, a refund that waits, a write-off');
 
 my $before = picture('before');
 for my $way (
@@ -138,6 +160,14 @@ for my $way (
 		        WHERE r.payment_id = p.payment_id)
 		FROM referral.payment p WHERE payment_id = 'next'}),
 		't|t|150000 40000 10000', "$name: with a number of its own, and earns");
+	($rc, $out, $err) = $node->psql($db, q{
+		INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro)
+		VALUES (1, 'next', 'next', 500000)}, extra_params => [ '-U', 'app' ]);
+	is($err, '', "$name: so does the next refund");
+	is($node->safe_psql($db, q{
+		SELECT r.reversed_micro, (referral.spend('u2', 1000, 'next')).amount_micro
+		FROM referral.list_rewards('u1', max_rows => 1) r}), '5000|1000',
+		"$name: it takes half, and of the rest something is spent");
 	is($node->safe_psql($db, 'SELECT * FROM referral.verify()'), '', "$name: the books are still sound");
 	is($node->safe_psql($db, q{
 		INSERT INTO referral.program (name) VALUES ('three') RETURNING program_id}), '2',
