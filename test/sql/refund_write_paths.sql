@@ -144,6 +144,8 @@ SELECT count(*) FROM f, p;
 WITH p AS (INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES (1, 'at last', 'c', 600, '2024-02-02') RETURNING 1),
      f AS (INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES (1, 'at last', 'at last', 600) RETURNING 1)
 SELECT count(*) FROM f, p;
+WITH p AS (INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES (1, 'at first', 'c', 600, '2024-02-02'))
+INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES (1, 'at first', 'at first', 600);
 SELECT refund_id, total_micro FROM referral.refund_applied WHERE program_id = 1 AND refund_id LIKE 'at %' ORDER BY 1;
 SELECT count(*) AS waiting FROM referral.refund_waiting WHERE program_id = 1;
 SELECT * FROM referral.verify(1);
