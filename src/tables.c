@@ -94,12 +94,9 @@ tables_init(void)
 	CacheRegisterRelcacheCallback(forget_oids, (Datum) 0);
 }
 
-/*
- * Return the OID of a table in `namespace`.  Raises RF005 when the data model
- * is not there.
- */
-Oid
-table_oid(Oid namespace, TableId id)
+/* As table_oid(), but InvalidOid where the table is not there. */
+static Oid
+find_oid(Oid namespace, TableId id)
 {
 	if (namespace != known_namespace)
 	{
@@ -108,25 +105,43 @@ table_oid(Oid namespace, TableId id)
 	}
 	if (!OidIsValid(known_oid[id]))
 		known_oid[id] = get_relname_relid(table_info[id].name, namespace);
-	if (!OidIsValid(known_oid[id]))
+	return known_oid[id];
+}
+
+/*
+ * Return the OID of a table in `namespace`.  Raises RF005 when the data model
+ * is not there.
+ */
+Oid
+table_oid(Oid namespace, TableId id)
+{
+	Oid			oid = find_oid(namespace, id);
+
+	if (!OidIsValid(oid))
 		ereport(ERROR,
 				(errcode(MAKE_SQLSTATE('R', 'F', '0', '0', '5')),
 				 errmsg("not_installed"),
 				 errdetail("Table \"%s\" of the data model does not exist.",
 						   table_info[id].name),
 				 errhint("Run CALL referral.install().")));
-	return known_oid[id];
+	return oid;
 }
 
 /*
- * Has the table no page?  Much cheaper than to look for a row.
+ * Has the table no page?  Much cheaper than to look for a row.  One that an
+ * older data model has not got is empty, too.
  */
 bool
 table_is_empty(Oid namespace, TableId id)
 {
-	Relation	rel = table_open(table_oid(namespace, id), AccessShareLock);
-	bool		is_empty = RelationGetNumberOfBlocks(rel) == 0;
+	Oid			oid = find_oid(namespace, id);
+	Relation	rel;
+	bool		is_empty;
 
+	if (!OidIsValid(oid))
+		return true;
+	rel = table_open(oid, AccessShareLock);
+	is_empty = RelationGetNumberOfBlocks(rel) == 0;
 	table_close(rel, AccessShareLock);
 	return is_empty;
 }

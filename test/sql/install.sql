@@ -143,6 +143,36 @@ ALTER SCHEMA referral OWNER TO regress_stranger;
 CALL referral.install();
 ROLLBACK TO created;
 
+-- The data model of before refunds under this library: payments go on, and
+-- install() brings it up.
+CREATE TABLE referral.model_step (step text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
+DO $$
+DECLARE
+    older record;
+BEGIN
+    FOR older IN SELECT * FROM referral.model_steps() s WHERE s.step < '06' ORDER BY s.step LOOP
+        EXECUTE older.ddl;
+        INSERT INTO referral.model_step (step) VALUES (older.step);
+    END LOOP;
+END $$;
+CREATE TRIGGER take_in_before BEFORE INSERT ON referral.payment
+    FOR EACH STATEMENT EXECUTE FUNCTION referral.payment_before();
+CREATE TRIGGER take_in AFTER INSERT ON referral.payment REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION referral.payment_after();
+INSERT INTO referral.program (program_id, name, hold_days) VALUES (1, 'older', 0);
+INSERT INTO referral.rate (program_id, level, rate_bps) VALUES (1, 1, 1000);
+INSERT INTO referral.member (program_id, member_id, user_id, referrer_id, invitees) VALUES (1, 1, 'ada', NULL, 1), (1, 2, 'bob', 1, 0);
+INSERT INTO referral.account SELECT program_id, member_id FROM referral.member;
+INSERT INTO referral.code (program_id, code_id, user_id, code) VALUES (1, 1, 'ada', 'ADA');
+INSERT INTO referral.attribution (program_id, member_id, referrer_id, code_id, user_id, attributed_at) VALUES (1, 2, 1, 1, 'bob', '2024-01-01');
+INSERT INTO referral.downline VALUES (1, 1, 1, 1, 1);
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro) VALUES (1, 'p', 'bob', 1000);
+SELECT missing FROM referral.version();
+CALL referral.install();
+SELECT reversed_micro FROM referral.record_refund('r', 'p', 500);
+SELECT lifetime_micro FROM referral.statement('ada');
+SELECT * FROM referral.verify();
+
 -- One superuser restores what another dumped.
 ROLLBACK TO bare;
 CREATE SCHEMA referral AUTHORIZATION regress_super;
