@@ -22,7 +22,6 @@
 #include "qualification.h"
 #include "refund_in.h"
 #include "rewards.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"

@@ -25,7 +25,6 @@
 #include "reversal.h"
 #include "settlement.h"
 #include "text_key.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"

@@ -35,6 +35,5 @@ typedef struct RefundSource
 extern void refunds_begin(RefundSource *source, Books *books);
 extern void refunds_rewind(RefundSource *source);
 extern bool refunds_next(RefundSource *source, Refund *refund);
-extern void refunds_claim(RefundSource *source);
 
 #endif							/* REFERRAL_REFUNDS_H */
