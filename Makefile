@@ -5,9 +5,10 @@ EXTENSION = referral
 EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" referral.control)
 
 # In the order in which data flows; order is meaning.
-CODE = guard types session config members attribution payments refunds settlement \
-       payouts sources billing reading rewards statement explain proof_intake \
-       proof_rewards proof_settlement proof_counters proof upkeep install api grants
+CODE = guard types session config members clicks review attribution payments \
+       refunds settlement payouts sources billing reading rewards statement operators \
+       events explain keys erase proof_intake proof_rewards proof_settlement \
+       proof_counters proof upkeep install api api_operators grants
 CODE_SQL = $(CODE:%=sql/code/%.sql)
 MODEL_SQL = $(sort $(wildcard sql/model/*.sql))
 

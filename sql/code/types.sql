@@ -362,3 +362,135 @@ COMMENT ON TYPE referral.recovery IS 'What recover_grants() did';
 COMMENT ON COLUMN referral.recovery.attempted IS 'Grants that had failed, or whose worker was lost';
 COMMENT ON COLUMN referral.recovery.recovered IS 'Of these, those that are open again';
 COMMENT ON COLUMN referral.recovery.errors IS 'Of these, those that are void: wholly refunded meanwhile';
+
+CREATE TYPE referral.attribution_row AS (
+    id               bigint,
+    status           text,
+    code             text,
+    campaign         text,
+    user_id          text,
+    display_name     text,
+    referrer_user_id text,
+    referrer_display text,
+    attributed_at    timestamptz,
+    expires_at       timestamptz,
+    qualified_at     timestamptz,
+    rewarded_at      timestamptz,
+    granted_at       timestamptz,
+    pending_grant    boolean,
+    payment_id       text,
+    reward_micro     numeric,
+    click_id         text
+);
+COMMENT ON TYPE referral.attribution_row IS 'Who referred whom and what became of it; what list_attributions(), approve_attribution() and reject_attribution() return';
+COMMENT ON COLUMN referral.attribution_row.id IS 'Number of the attribution';
+COMMENT ON COLUMN referral.attribution_row.status IS 'attributed, qualified, rewarded, review_required, rejected, capped or expired, as it reads now';
+COMMENT ON COLUMN referral.attribution_row.code IS 'The code, in the form in which it was issued';
+COMMENT ON COLUMN referral.attribution_row.campaign IS 'The click''s utm_campaign, else the name of the code''s campaign; NULL: neither';
+COMMENT ON COLUMN referral.attribution_row.user_id IS 'Who was referred';
+COMMENT ON COLUMN referral.attribution_row.display_name IS 'His name';
+COMMENT ON COLUMN referral.attribution_row.referrer_user_id IS 'Who referred him';
+COMMENT ON COLUMN referral.attribution_row.referrer_display IS 'Name of the referrer';
+COMMENT ON COLUMN referral.attribution_row.attributed_at IS 'When he signed up';
+COMMENT ON COLUMN referral.attribution_row.expires_at IS 'When it expires if nothing qualifies before; NULL: never';
+COMMENT ON COLUMN referral.attribution_row.qualified_at IS 'When the payment that qualified it occurred';
+COMMENT ON COLUMN referral.attribution_row.rewarded_at IS 'When the first payment that made a reward occurred';
+COMMENT ON COLUMN referral.attribution_row.granted_at IS 'When the first of its rewards was confirmed by the billing system';
+COMMENT ON COLUMN referral.attribution_row.pending_grant IS 'True: the program uses grants, there is a reward and none was confirmed yet';
+COMMENT ON COLUMN referral.attribution_row.payment_id IS 'The payment that qualified it';
+COMMENT ON COLUMN referral.attribution_row.reward_micro IS 'Micro-units of the rewards of that payment, over all levels, as they were made';
+COMMENT ON COLUMN referral.attribution_row.click_id IS 'The click that he came by';
+
+CREATE TYPE referral.attribution_detail AS (
+    attribution       referral.attribution_row,
+    campaign_id       bigint,
+    landing_path      text,
+    utm_source        text,
+    utm_medium        text,
+    utm_campaign      text,
+    clicked_at        timestamptz,
+    held_by           text[],
+    held_at           timestamptz,
+    decision          text,
+    decided_by        text,
+    decision_reason   text,
+    decided_at        timestamptz,
+    waiting_payments  bigint,
+    payments          bigint,
+    paid_micro        numeric,
+    rewards           jsonb
+);
+COMMENT ON TYPE referral.attribution_detail IS 'Everything about one attribution; what attribution_detail() returns';
+COMMENT ON COLUMN referral.attribution_detail.attribution IS 'As list_attributions() shows it';
+COMMENT ON COLUMN referral.attribution_detail.campaign_id IS 'The code''s campaign; 0: none';
+COMMENT ON COLUMN referral.attribution_detail.landing_path IS 'Where the click led; NULL also when the click was dropped';
+COMMENT ON COLUMN referral.attribution_detail.utm_source IS 'Of the click';
+COMMENT ON COLUMN referral.attribution_detail.utm_medium IS 'Of the click';
+COMMENT ON COLUMN referral.attribution_detail.utm_campaign IS 'Of the click; stays when that is dropped';
+COMMENT ON COLUMN referral.attribution_detail.clicked_at IS 'When the click was captured';
+COMMENT ON COLUMN referral.attribution_detail.held_by IS 'The review rules that held it: same_ip, velocity, campaign; NULL: it was never held';
+COMMENT ON COLUMN referral.attribution_detail.held_at IS 'Since when it was held';
+COMMENT ON COLUMN referral.attribution_detail.decision IS 'approved or rejected; NULL: not decided, or never held';
+COMMENT ON COLUMN referral.attribution_detail.decided_by IS 'Who decided';
+COMMENT ON COLUMN referral.attribution_detail.decision_reason IS 'Why';
+COMMENT ON COLUMN referral.attribution_detail.decided_at IS 'When it was decided';
+COMMENT ON COLUMN referral.attribution_detail.waiting_payments IS 'Payments that wait for the decision';
+COMMENT ON COLUMN referral.attribution_detail.payments IS 'Payments of his that count, deposits not among them';
+COMMENT ON COLUMN referral.attribution_detail.paid_micro IS 'Micro-units of these payments';
+COMMENT ON COLUMN referral.attribution_detail.rewards IS 'Rewards of the payment that qualified it: [{id, level, user_id, status, amount_micro, reversed_micro, available_at}]';
+
+CREATE TYPE referral.funnel_row AS (
+    clicks          bigint,
+    attributed      bigint,
+    qualified       bigint,
+    rewarded        bigint,
+    capped          bigint,
+    review_required bigint,
+    rejected        bigint
+);
+COMMENT ON TYPE referral.funnel_row IS 'How many came how far; what funnel_stats() returns';
+COMMENT ON COLUMN referral.funnel_row.clicks IS 'Clicks of these days';
+COMMENT ON COLUMN referral.funnel_row.attributed IS 'Attributions of these days, whatever became of them';
+COMMENT ON COLUMN referral.funnel_row.qualified IS 'Of these, those that qualified, the rewarded ones among them';
+COMMENT ON COLUMN referral.funnel_row.rewarded IS 'Of these, those whose status is rewarded';
+COMMENT ON COLUMN referral.funnel_row.capped IS 'Of these, those that a cap ended';
+COMMENT ON COLUMN referral.funnel_row.review_required IS 'Of these, those in review now';
+COMMENT ON COLUMN referral.funnel_row.rejected IS 'Of these, those that were rejected';
+
+CREATE TYPE referral.leader_row AS (
+    rank         bigint,
+    user_id      text,
+    display_name text,
+    earned_micro numeric,
+    rewards      bigint,
+    volume_micro numeric
+);
+COMMENT ON TYPE referral.leader_row IS 'A place of the leaderboard; what leaderboard() returns';
+COMMENT ON COLUMN referral.leader_row.rank IS 'One above the number of members who earned more';
+COMMENT ON COLUMN referral.leader_row.user_id IS 'The member';
+COMMENT ON COLUMN referral.leader_row.display_name IS 'His name';
+COMMENT ON COLUMN referral.leader_row.earned_micro IS 'Micro-units that payments of these days below him earned him, net of reversals';
+COMMENT ON COLUMN referral.leader_row.rewards IS 'The rewards behind it';
+COMMENT ON COLUMN referral.leader_row.volume_micro IS 'Micro-units that were paid below him';
+
+CREATE TYPE referral.event_row AS (
+    id         bigint,
+    kind       text,
+    user_id    text,
+    created_at timestamptz,
+    data       jsonb
+);
+COMMENT ON TYPE referral.event_row IS 'One event of the outbox; what next_events() returns';
+COMMENT ON COLUMN referral.event_row.id IS 'Its position: what to ask after next time';
+COMMENT ON COLUMN referral.event_row.kind IS 'reward_created, reward_reversed, tier_changed, attribution_decided or payout_moved';
+COMMENT ON COLUMN referral.event_row.user_id IS 'The member whom it concerns';
+COMMENT ON COLUMN referral.event_row.created_at IS 'When it happened';
+COMMENT ON COLUMN referral.event_row.data IS 'The facts, by kind; docs/events.md lists them';
+
+CREATE TYPE referral.new_api_key AS (
+    key_id  bigint,
+    api_key text
+);
+COMMENT ON TYPE referral.new_api_key IS 'A key as it is shown once; what create_api_key() returns';
+COMMENT ON COLUMN referral.new_api_key.key_id IS 'Its number, by which it is revoked';
+COMMENT ON COLUMN referral.new_api_key.api_key IS 'The key itself; only its hash is kept';

@@ -1,0 +1,1 @@
+-- Wrappers of schema referral_api for clicks and for what operators do; see api.sql.

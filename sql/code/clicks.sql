@@ -1,0 +1,1 @@
+-- Clicks: visits by way of a code, from anybody (CONTRACT section 2).

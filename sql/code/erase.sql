@@ -1,0 +1,1 @@
+-- A person's data, removed at his wish (CONTRACT section 7).

@@ -1,0 +1,1 @@
+-- What operators read: attributions, the funnel, the leaderboard (CONTRACT section 6).

@@ -1,0 +1,1 @@
+-- Attributions that are held for review, and what operators decide (CONTRACT section 2).
