@@ -86,3 +86,7 @@ CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ref
     FOR EACH STATEMENT EXECUTE FUNCTION referral.refuse_change();
 CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON referral.adjustment
     FOR EACH STATEMENT EXECUTE FUNCTION referral.refuse_change();
+CREATE OR REPLACE TRIGGER protect BEFORE UPDATE OR DELETE ON referral.attribution_review
+    FOR EACH ROW WHEN (OLD.decision IS NOT NULL) EXECUTE FUNCTION referral.refuse_change();
+CREATE OR REPLACE TRIGGER no_truncate BEFORE TRUNCATE ON referral.attribution_review
+    FOR EACH STATEMENT EXECUTE FUNCTION referral.refuse_change();
