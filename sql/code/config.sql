@@ -39,7 +39,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.stamp_version() IS
-'BEFORE INSERT OR UPDATE row trigger of program, tier, rate and campaign: sets valid_from; an update that changes nothing makes no new version.';
+'BEFORE INSERT OR UPDATE row trigger of program, tier, rate, campaign and review_rule: sets valid_from; an update that changes nothing makes no new version.';
 
 CREATE FUNCTION referral.keep_history() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -63,7 +63,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.keep_history() IS
-'AFTER UPDATE OR DELETE row trigger of program, tier, rate and campaign: writes the former row to config_history, from when to when it stood and which login changed it.';
+'AFTER UPDATE OR DELETE row trigger of program, tier, rate, campaign and review_rule: writes the former row to config_history, from when to when it stood and which login changed it.';
 
 CREATE FUNCTION referral.protect_program() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -91,6 +91,34 @@ $$;
 COMMENT ON FUNCTION referral.protect_program() IS
 'BEFORE row trigger of program, on DELETE and on UPDATE of its id, currency or time zone: refused once there are payments.
 Errors: 23503 program_in_use, 23514 program_fixed.';
+
+CREATE FUNCTION referral.move_funnel() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- What the new days count more, or less, is a part of its own: so nothing
+    -- waits, and what was counted of dropped clicks stays.
+    -- Without payments nobody has come further than to the decision.
+    INSERT INTO referral.funnel
+    SELECT NEW.program_id, d.day, d.campaign_id, d.utm_key, own.part, sum(d.clicks),
+           sum(d.attributed), sum(d.review_required), sum(d.rejected), 0, 0, 0, 0
+      FROM (SELECT f.day, f.campaign_id, f.utm_key,
+                   f.clicks, f.attributed, f.review_required, f.rejected
+              FROM referral.funnel_of(NEW.program_id, NEW.time_zone) f
+            UNION ALL
+            SELECT f.day, f.campaign_id, f.utm_key,
+                   -f.clicks, -f.attributed, -f.review_required, -f.rejected
+              FROM referral.funnel_of(NEW.program_id, OLD.time_zone) f) d,
+           (SELECT nextval('referral.part_seq') AS part) own
+     GROUP BY d.day, d.campaign_id, d.utm_key, own.part
+    HAVING (sum(d.clicks), sum(d.attributed), sum(d.review_required), sum(d.rejected))
+           <> (0, 0, 0, 0);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION referral.move_funnel() IS
+'AFTER UPDATE row trigger of program, on a change of its time zone: counts the funnel by the days of the new one. A sign-up at that very moment may still be counted by the old one, which verify() names and rebuild() corrects.';
 
 -- Tiers are handed around as jsonb {tier: min_paid_invitees}, because what
 -- stood before a change is no longer in the table.
