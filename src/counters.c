@@ -138,7 +138,8 @@ static int
 value_columns(const Table *table, TableId id)
 {
 	int			known = id == TABLE_EARNING ? EARNING_CLOSED + 1
-		: id == TABLE_PAID ? PAID_EARNING_PAYMENTS + 1 : 1;
+		: id == TABLE_PAID ? PAID_EARNING_PAYMENTS + 1
+		: id == TABLE_FUNNEL ? COUNTER_MAX_VALUES : 1;
 
 	return Min(known, RelationGetDescr(table->rel)->natts - table->nkeys);
 }

@@ -7,9 +7,9 @@
 
 #include "tables.h"
 
-/* Longest key without the part, and most values: earning's. */
+/* Longest key without the part, earning's, and most values, funnel's. */
 #define COUNTER_MAX_KEYS	5
-#define COUNTER_MAX_VALUES	6
+#define COUNTER_MAX_VALUES	8
 
 typedef struct CounterKey
 {

@@ -27,7 +27,11 @@ enum
 	ATTRIBUTION_ATTRIBUTED_AT = 7,
 	ATTRIBUTION_QUALIFIED_AT = 8,
 	ATTRIBUTION_REWARDED_AT = 9,
-	ATTRIBUTION_DECISION = 10
+	ATTRIBUTION_DECISION = 10,
+
+	/* 100_click.sql */
+	ATTRIBUTION_UTM_KEY = 15,
+	ATTRIBUTION_FIRST_PAYMENT_NO = 17
 };
 
 typedef struct PayerEntry
@@ -116,6 +120,13 @@ decision_of(Table *table)
 	}
 }
 
+/* Has the data model the columns of 100_click.sql? */
+static bool
+knows_clicks(const Table *table)
+{
+	return RelationGetDescr(table->rel)->natts >= ATTRIBUTION_FIRST_PAYMENT_NO;
+}
+
 static void
 read_attribution(Payer *payer, Table *table)
 {
@@ -130,6 +141,8 @@ read_attribution(Payer *payer, Table *table)
 	payer->is_rewarded = !row_is_null(table, ATTRIBUTION_REWARDED_AT);
 	payer->rewarded_at = row_int64(table, ATTRIBUTION_REWARDED_AT);
 	payer->decision = decision_of(table);
+	if (knows_clicks(table))
+		payer->utm_key = row_int64(table, ATTRIBUTION_UTM_KEY);
 	payer->tid = table->row->tts_tid;
 }
 
@@ -279,6 +292,9 @@ payers_flush(Payers *payers)
 		if (payer->is_qualified)
 			next_set(table, ATTRIBUTION_QUALIFIED_AT,
 					 TimestampTzGetDatum(payer->qualified_at));
+		if (payer->first_payment_no != 0 && knows_clicks(table))
+			next_set(table, ATTRIBUTION_FIRST_PAYMENT_NO,
+					 Int64GetDatum(payer->first_payment_no));
 		if (payer->is_rewarded)
 			next_set(table, ATTRIBUTION_REWARDED_AT,
 					 TimestampTzGetDatum(payer->rewarded_at));

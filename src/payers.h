@@ -31,6 +31,8 @@ typedef struct Payer
 	int64		referrer_id;
 	int64		code_id;
 	int64		campaign_id;	/* 0 = none */
+	int64		utm_key;		/* 0 = none */
+	int64		first_payment_no;	/* valid if this run qualified him */
 	TimestampTz attributed_at;
 	TimestampTz qualified_at;	/* valid if is_qualified */
 	TimestampTz rewarded_at;	/* valid if is_rewarded */

@@ -15,6 +15,8 @@
 #include "postgres.h"
 
 #include "counters.h"
+#include "events.h"
+#include "funnel.h"
 #include "intake.h"
 #include "members.h"
 #include "money.h"
@@ -34,6 +36,7 @@ typedef struct Run
 	Caps	   *caps;
 	Counters   *counters;
 	Rewards    *rewards;
+	Events	   *events;
 } Run;
 
 /* What one payment earns on one level. */
@@ -59,6 +62,7 @@ run_begin(Oid namespace, PaymentSource *source, int64 npayments)
 	run->counters = counters_begin(books);
 	run->caps = caps_begin(books, run->counters);
 	run->rewards = rewards_begin(books, npayments);
+	run->events = events_begin(books);
 	payments_begin(source, books);
 	run->payers = source->payers;
 	return run;
@@ -72,6 +76,7 @@ run_end(Run *run)
 	caps_flush(run->caps);
 	counters_flush(run->counters);
 	members_flush(run->members);
+	events_end(run->events);
 	books_close(run->books);
 }
 
@@ -151,9 +156,16 @@ qualify(Run *run, const Payment *payment)
 	{
 		payer->is_qualified = true;
 		payer->qualified_at = payment->occurred_at;
+		payer->first_payment_no = payment->payment_no;
+		funnel_count(run->books, run->counters, payer, FUNNEL_QUALIFIED);
 	}
 	else
+	{
 		payer->decision = DECISION_CAPPED;
+		funnel_count(run->books, run->counters, payer, FUNNEL_CAPPED);
+		events_add(run->events, payment->program, "attribution_decided",
+				   payer->attribution_id, 0, "capped");
+	}
 	payer_change(run->payers, payer);
 	return payer->is_qualified;
 }
@@ -273,11 +285,14 @@ reward_levels(Run *run, const Payment *payment, Share *shares, int nlevels)
 				.payment_id = payment->payment_id
 		};
 		rewards_add(run->rewards, &reward);
+		events_add(run->events, payment->program, "reward_created",
+				   REWARD_ID(payment->payment_no, level), 0, NULL);
 	}
 	if (!payer->is_rewarded)
 	{
 		payer->is_rewarded = true;
 		payer->rewarded_at = payment->occurred_at;
+		funnel_count(run->books, run->counters, payer, FUNNEL_REWARDED);
 		payer_change(run->payers, payer);
 	}
 }
@@ -350,9 +365,13 @@ take_payment(Run *run, const Payment *payment)
 		reward_levels(run, payment, shares, nlevels);
 	count_payment(run, payment, shares, nlevels, is_earning);
 	if (payer->is_qualified && !was_qualified)
+	{
 		member_add_invitee(run->members,
 						   member_find(run->members, payment->program,
 									   payer->referrer_id));
+		events_add(run->events, payment->program, "tier_check",
+				   payer->referrer_id, 0, NULL);
+	}
 }
 
 /* The two passes over the rows, see the head of this file. */
@@ -416,6 +435,27 @@ referral_payment_after(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/*
+ * A run over the payments of program_id that are named by payment_ids, the
+ * arguments of the functions below; returns how many there were.
+ */
+static int64
+take_named(FunctionCallInfo fcinfo, bool claim)
+{
+	PaymentSource source = {.payers = NULL};
+	Oid			namespace = get_func_namespace(fcinfo->flinfo->fn_oid);
+	Run		   *run;
+
+	intake_ids(&source.in, PG_GETARG_INT64(0), PG_GETARG_ARRAYTYPE_P(1));
+	run = run_begin(namespace, &source, source.in.nids);
+	if (claim)
+		payments_claim(&source);
+	take_payments(run, &source);
+	run_end(run);
+	refunds_follow_payments(namespace, &source);
+	return source.in.nids;
+}
+
 PG_FUNCTION_INFO_V1(referral_take_in);
 
 /*
@@ -424,15 +464,17 @@ PG_FUNCTION_INFO_V1(referral_take_in);
 Datum
 referral_take_in(PG_FUNCTION_ARGS)
 {
-	PaymentSource source = {.payers = NULL};
-	Oid			namespace = get_func_namespace(fcinfo->flinfo->fn_oid);
-	Run		   *run;
+	return Int64GetDatum(take_named(fcinfo, true));
+}
 
-	intake_ids(&source.in, PG_GETARG_INT64(0), PG_GETARG_ARRAYTYPE_P(1));
-	run = run_begin(namespace, &source, source.in.nids);
-	payments_claim(&source);
-	take_payments(run, &source);
-	run_end(run);
-	refunds_follow_payments(namespace, &source);
-	PG_RETURN_INT64(source.in.nids);
+PG_FUNCTION_INFO_V1(referral_take_waiting);
+
+/*
+ * take_waiting(program_id, payment_ids): payments that waited for a review that
+ * is over.
+ */
+Datum
+referral_take_waiting(PG_FUNCTION_ARGS)
+{
+	return Int64GetDatum(take_named(fcinfo, false));
 }

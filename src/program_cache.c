@@ -30,6 +30,7 @@ enum
 	PROGRAM_AUTO_TIER = 13,
 	PROGRAM_USES_GRANTS = 14,
 	PROGRAM_ACTIVE = 15,
+	PROGRAM_EVENT_DAYS = 20,	/* 120_event.sql */
 
 	TIER_TIER = 2,
 	TIER_MIN_PAID_INVITEES = 4,
@@ -137,6 +138,9 @@ read_program(Table *program_table, Program *program)
 	program->uses_grants = DatumGetBool(row_datum(program_table, PROGRAM_USES_GRANTS, &isnull));
 	program->auto_tier = DatumGetBool(row_datum(program_table, PROGRAM_AUTO_TIER, &isnull));
 	program->active = DatumGetBool(row_datum(program_table, PROGRAM_ACTIVE, &isnull));
+	program->keeps_events =
+		RelationGetDescr(program_table->rel)->natts >= PROGRAM_EVENT_DAYS &&
+		!row_is_null(program_table, PROGRAM_EVENT_DAYS);
 
 	zone_name = TextDatumGetCString(row_datum(program_table, PROGRAM_TIME_ZONE, &isnull));
 	program->zone = pg_tzset(zone_name);

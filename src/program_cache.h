@@ -55,6 +55,7 @@ typedef struct Program
 	bool		uses_grants;
 	bool		auto_tier;
 	bool		active;
+	bool		keeps_events;
 	bool		counts_payments;	/* a rate has max_payments */
 	bool		rewards_payer;	/* there is a rate for level 0 */
 	Tier	   *tiers;			/* rising */

@@ -18,6 +18,7 @@
  */
 #include "refund_in.h"
 
+#include "events.h"
 #include "intake.h"
 #include "miscadmin.h"
 #include "money.h"
@@ -95,6 +96,7 @@ typedef struct Run
 	Accounts   *accounts;
 	Payers	   *payers;
 	RowBatch   *applied;
+	Events	   *events;
 	paids_hash *paids;
 	Paid	  **to_lock;		/* those that are there */
 	int			nto_lock;
@@ -418,6 +420,9 @@ reverse_reward(Run *run, Paid *paid, Table *reward, int64 total_micro)
 		written_off += paid->written_off[reversed.level];
 	reversed.reversed_micro = target - written_off;
 	account_reverse(run->accounts, account, &reversed, taken);
+	if (taken > 0)
+		events_add(run->events, program, "reward_reversed", reversed.reward_id,
+				   taken, NULL);
 }
 
 /*
@@ -481,6 +486,7 @@ run_begin(Oid namespace, RefundSource *source)
 	run->accounts = accounts_begin(books, run->counters);
 	run->payers = payers_begin(books);
 	run->applied = batch_begin(books, TABLE_REFUND_APPLIED);
+	run->events = events_begin(books);
 	run->paids = paids_create(books->context, 8, NULL);
 	refunds_begin(source, books);
 	return run;
@@ -505,6 +511,7 @@ run_over(Run *run)
 		take_refund(run, &refund);
 
 	batch_end(run->applied);
+	events_end(run->events);
 	accounts_flush(run->accounts);
 	counters_flush(run->counters);
 	napplied = run->napplied;

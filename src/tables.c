@@ -66,6 +66,8 @@ static const struct
 	{"settlement", RowExclusiveLock},
 	{"reward_closed", RowExclusiveLock},
 	{"reward_grant", RowExclusiveLock},
+	{"funnel", RowExclusiveLock},
+	{"event_pending", RowExclusiveLock},
 };
 
 /* A quarter of a page: half of what counters keep free (040_counter.sql). */
@@ -125,6 +127,15 @@ table_oid(Oid namespace, TableId id)
 						   table_info[id].name),
 				 errhint("Run CALL referral.install().")));
 	return oid;
+}
+
+/*
+ * Has the data model the table?  An older one may not.
+ */
+bool
+table_is_there(Oid namespace, TableId id)
+{
+	return OidIsValid(find_oid(namespace, id));
 }
 
 /*

@@ -44,6 +44,8 @@ typedef enum TableId
 	TABLE_SETTLEMENT,
 	TABLE_REWARD_CLOSED,
 	TABLE_REWARD_GRANT,
+	TABLE_FUNNEL,
+	TABLE_EVENT_PENDING,
 	TABLE_COUNT
 } TableId;
 
@@ -101,6 +103,7 @@ typedef struct RowBatch
 
 extern void tables_init(void);
 extern Oid	table_oid(Oid namespace, TableId id);
+extern bool table_is_there(Oid namespace, TableId id);
 extern bool table_is_empty(Oid namespace, TableId id);
 
 extern Books *books_open(Oid namespace);

@@ -22,6 +22,20 @@ COMMENT ON FUNCTION referral.take_in(bigint, text[]) IS
 'Takes in payments that the engine has not seen, in the order given; returns how many. A payment that was seen is passed over. For backfill().
 Errors: as payment_after().';
 
+CREATE FUNCTION referral.take_waiting(program_id bigint, payment_ids text[]) RETURNS bigint
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'referral_take_waiting';
+COMMENT ON FUNCTION referral.take_waiting(bigint, text[]) IS
+'Processes payments that waited for a review that is over, in the order given, then the refunds that waited for them; returns how many payments. The caller has locked their rows. For approve_attribution().
+Errors: as payment_after().';
+
+CREATE FUNCTION referral.count_funnel(program_id bigint, day date, campaign_id bigint,
+                                      utm_key bigint, stage text, change bigint) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'referral_count_funnel';
+COMMENT ON FUNCTION referral.count_funnel(bigint, date, bigint, bigint, text, bigint) IS
+'Adds to a counter of the funnel; waits for nobody.
+day: of the program''s zone; campaign_id, utm_key: 0 = none; stage: the column of table funnel; change: by how much.
+Errors: 22023 for a stage that is none.';
+
 CREATE FUNCTION referral.count_downline(program_id bigint, member_ids bigint[], levels integer[], members bigint[])
     RETURNS void
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'referral_count_downline';
