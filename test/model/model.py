@@ -256,13 +256,17 @@ class Program(Money, Review):
         return (attribution.qualified_at is None and self.qualify_days is not None
                 and at >= attribution.at + self.qualify_days * DAY)
 
-    def status(self, attribution, now):
+    def decided(self, attribution):
+        """The statuses that no payment changes."""
         if attribution.held and attribution.decision is None:
             return "review_required"
         if attribution.decision == "rejected":
             return "rejected"
-        if attribution.capped:
-            return "capped"
+        return "capped" if attribution.capped else None
+
+    def status(self, attribution, now):
+        if self.decided(attribution):
+            return self.decided(attribution)
         if attribution.rewarded_at is not None:
             return "rewarded"
         if attribution.qualified_at is not None:
@@ -317,7 +321,7 @@ class Program(Money, Review):
             raise Refused("23505")
         self.payments[payment.payment_id] = payment
         attribution = self.attributions.get(payment.user_id)
-        if attribution is not None and self.status(attribution, now) == "review_required":
+        if attribution is not None and self.decided(attribution) == "review_required":
             attribution.waiting.append(payment.payment_id)
         else:
             self.arrived.append(payment.payment_id)
@@ -326,7 +330,7 @@ class Program(Money, Review):
     def process(self, payment):
         base = self.base(payment.payment_id)
         attribution = self.attributions.get(payment.user_id)
-        if attribution is None or attribution.capped or attribution.decision == "rejected":
+        if attribution is None or self.decided(attribution):
             return
         if self.expired(attribution, payment.occurred_at):
             return

@@ -68,6 +68,9 @@ class Review:
         if attribution.held:
             self.tell_decision(user, "review_required")
 
+    def occurred_at(self, payment_id):
+        return self.payments[payment_id].occurred_at
+
     def in_review(self, payment_id):
         """Does the payment wait for the decision on its payer?"""
         payment = self.payments.get(payment_id)
@@ -87,7 +90,7 @@ class Review:
         saved = self.save()
         attribution.decision, attribution.actor, attribution.reason = decision, actor, reason
         self.tell_decision(user, decision)
-        waiting = sorted(attribution.waiting, key=lambda p: self.payments[p].occurred_at)
+        waiting = sorted(attribution.waiting, key=self.occurred_at)
         attribution.waiting = []
         try:
             for payment_id in waiting:
