@@ -278,15 +278,15 @@ class ReviewStorms:
                     if kept:
                         mine.extend(found)
             return work
-        left = [16]
+        ended = []
 
         def last(work):
             def then(cursor):
                 try:
                     work(cursor)
                 finally:
-                    left[0] -= 1
-                    if not left[0]:
+                    ended.append(work)
+                    if len(ended) == 16:
                         stop.set()
             return then
         errors = self.crowd.storm([last(writer(n)) for n in range(16)] + [worker(m) for m in heard])
