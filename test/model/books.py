@@ -111,8 +111,8 @@ class Books:
                 "referrer_display": program.members[referrer].name, "attributed_at": a.at,
                 "expires_at": None if days is None else a.at + days * DAY,
                 "qualified_at": a.qualified_at, "rewarded_at": a.rewarded_at, "granted_at": None,
-                "pending_grant": False, "payment_id": a.first_payment,
-                "reward_micro": sum(rewards) if rewards else None, "click_id": a.click}
+                "pending_grant": False, "payment_id": a.first_payment if rewards else None,
+                "reward_micro": sum(rewards) if a.first_payment else None, "click_id": a.click}
 
     def list_attributions(self):
         """The last one first."""
