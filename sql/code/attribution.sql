@@ -136,19 +136,35 @@ COMMENT ON FUNCTION referral.refusal(bigint, text, text, text, timestamptz) IS
 'Why a code does not attribute a user at an instant: the first reason of CONTRACT section 2 that
 applies, NULL when it does attribute. user_id and click_id: NULL = leave out what they decide.';
 
+-- The one place that says what a status is. Bound to what it calls when it is
+-- made, it needs no search_path, and becomes part of the query of whoever calls
+-- it: the lists ask it of every row they pass.
+CREATE FUNCTION referral.status_of(decision text, attributed_at timestamptz,
+                                   qualified_at timestamptz, rewarded_at timestamptz,
+                                   granted_at timestamptz, qualify_days integer,
+                                   uses_grants boolean)
+    RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN status_of.decision IS NOT NULL THEN status_of.decision
+                WHEN status_of.rewarded_at IS NOT NULL
+                 AND (status_of.granted_at IS NOT NULL OR NOT status_of.uses_grants)
+                    THEN 'rewarded'
+                WHEN status_of.qualified_at IS NOT NULL THEN 'qualified'
+                WHEN statement_timestamp()
+                     >= status_of.attributed_at + status_of.qualify_days * interval '24 hours'
+                    THEN 'expired'
+                ELSE 'attributed' END;
+COMMENT ON FUNCTION referral.status_of(text, timestamptz, timestamptz, timestamptz, timestamptz,
+                                       integer, boolean) IS
+'The status of an attribution as it reads now (CONTRACT section 2), of the columns of its row and of
+qualify_days and uses_grants of its program.';
+
 CREATE FUNCTION referral.attribution_status(program_id bigint, user_id text)
     RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN (SELECT CASE WHEN a.decision IS NOT NULL THEN a.decision
-                        WHEN a.rewarded_at IS NOT NULL
-                         AND (a.granted_at IS NOT NULL OR NOT p.uses_grants) THEN 'rewarded'
-                        WHEN a.qualified_at IS NOT NULL THEN 'qualified'
-                        WHEN statement_timestamp()
-                             >= a.attributed_at + p.qualify_days * interval '24 hours'
-                            THEN 'expired'
-                        ELSE 'attributed' END
+    RETURN (SELECT referral.status_of(a.decision, a.attributed_at, a.qualified_at, a.rewarded_at,
+                                      a.granted_at, p.qualify_days, p.uses_grants)
               FROM referral.attribution a
               JOIN referral.program p USING (program_id)
              WHERE a.program_id = attribution_status.program_id
