@@ -353,6 +353,7 @@ CALL pg_temp.broken('rejected by hand, although approved',
 CALL pg_temp.broken('rejected, and yet not',
     $$UPDATE referral.attribution SET decision = NULL WHERE program_id = 72 AND user_id = 'jon'$$);
 CALL pg_temp.broken('a review undone',
+    'ALTER TABLE referral.attribution_review DISABLE TRIGGER protect',
     $$UPDATE referral.attribution_review SET decision = NULL, actor = NULL, decided_at = NULL WHERE program_id = 72 AND decision = 'rejected'$$);
 CALL pg_temp.broken('a review lost',
     $$DELETE FROM referral.attribution_review WHERE program_id = 72 AND decision IS NULL$$);
