@@ -7,6 +7,8 @@
 \pset tuples_only true
 \pset pager off
 SET client_min_messages = warning;
+SET TimeZone = 'UTC';
+SET datestyle = 'ISO';
 CALL referral.install();
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
@@ -89,6 +91,7 @@ DELETE FROM referral.review_rule WHERE rule = 'velocity';
 -- The address of the click by which the referrer himself came.
 INSERT INTO referral.review_rule (program_id, rule) VALUES (1, 'same_ip');
 CREATE FUNCTION pg_temp.click(id text, ip text, salt bigint DEFAULT 1, utm text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+    SELECT referral.count_funnel(1, '2026-05-02', 0, coalesce(length(utm), 0), 'clicks', 1);
     INSERT INTO referral.click (program_id, click_id, code_id, clicked_at, salt_id, ip_hash, agent_hash, utm_campaign, utm_key)
     SELECT 1, id, min(code_id), '2026-05-01 12:00+00', salt, ip::bytea, 'agent', utm, coalesce(length(utm), 0) FROM referral.code WHERE program_id = 1
     RETURNING click_id
