@@ -39,7 +39,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.stamp_version() IS
-'BEFORE INSERT OR UPDATE row trigger of program, tier, rate and campaign: sets valid_from; an update that changes nothing makes no new version.';
+'BEFORE INSERT OR UPDATE row trigger of program, tier, rate, campaign and review_rule: sets valid_from; an update that changes nothing makes no new version.';
 
 CREATE FUNCTION referral.keep_history() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -63,7 +63,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.keep_history() IS
-'AFTER UPDATE OR DELETE row trigger of program, tier, rate and campaign: writes the former row to config_history, from when to when it stood and which login changed it.';
+'AFTER UPDATE OR DELETE row trigger of program, tier, rate, campaign and review_rule: writes the former row to config_history, from when to when it stood and which login changed it.';
 
 CREATE FUNCTION referral.protect_program() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -92,6 +92,34 @@ COMMENT ON FUNCTION referral.protect_program() IS
 'BEFORE row trigger of program, on DELETE and on UPDATE of its id, currency or time zone: refused once there are payments.
 Errors: 23503 program_in_use, 23514 program_fixed.';
 
+CREATE FUNCTION referral.move_funnel() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- What the new days count more, or less, is a part of its own: so nothing
+    -- waits, and what was counted of dropped clicks stays.
+    -- Without payments nobody has come further than to the decision.
+    INSERT INTO referral.funnel
+    SELECT NEW.program_id, d.day, d.campaign_id, d.utm_key, own.part, sum(d.clicks),
+           sum(d.attributed), sum(d.review_required), sum(d.rejected), 0, 0, 0, 0
+      FROM (SELECT f.day, f.campaign_id, f.utm_key,
+                   f.clicks, f.attributed, f.review_required, f.rejected
+              FROM referral.funnel_of(NEW.program_id, NEW.time_zone) f
+            UNION ALL
+            SELECT f.day, f.campaign_id, f.utm_key,
+                   -f.clicks, -f.attributed, -f.review_required, -f.rejected
+              FROM referral.funnel_of(NEW.program_id, OLD.time_zone) f) d,
+           (SELECT nextval('referral.part_seq') AS part) own
+     GROUP BY d.day, d.campaign_id, d.utm_key, own.part
+    HAVING (sum(d.clicks), sum(d.attributed), sum(d.review_required), sum(d.rejected))
+           <> (0, 0, 0, 0);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION referral.move_funnel() IS
+'AFTER UPDATE row trigger of program, on a change of its time zone: counts the funnel by the days of the new one. A sign-up at that very moment may still be counted by the old one, which verify() names and rebuild() corrects.';
+
 -- Tiers are handed around as jsonb {tier: min_paid_invitees}, because what
 -- stood before a change is no longer in the table.
 CREATE FUNCTION referral.tiers_of(program_id bigint) RETURNS jsonb
@@ -104,6 +132,15 @@ AS $$
 $$;
 COMMENT ON FUNCTION referral.tiers_of(bigint) IS
 'The tiers of a program as {tier: min_paid_invitees}.';
+
+CREATE FUNCTION referral.lowest_tier(tiers jsonb) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(min(t.tier::integer), 0) FROM jsonb_object_keys(lowest_tier.tiers) t(tier)
+$$;
+COMMENT ON FUNCTION referral.lowest_tier(jsonb) IS
+'The lowest of some tiers ({tier: min_paid_invitees}), 0 if there are none.';
 
 CREATE FUNCTION referral.standings(program_id bigint, tiers jsonb, auto_tier boolean,
                                    OUT member_id bigint, OUT tier integer)
@@ -155,6 +192,42 @@ END
 $$;
 COMMENT ON FUNCTION referral.keep_standings(bigint, jsonb, boolean) IS
 'Writes into member.tier the tier of those who would stand lower now than by the tiers and auto_tier before a change: no one goes down by a change of rules (CONTRACT 3.5).';
+
+CREATE FUNCTION referral.check_standings(program_id bigint, tiers_before jsonb,
+                                         auto_before boolean)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tiers_now CONSTANT jsonb := referral.tiers_of(check_standings.program_id);
+    auto_now boolean;
+BEGIN
+    SELECT p.auto_tier INTO auto_now
+      FROM referral.program p
+     WHERE p.program_id = check_standings.program_id AND p.event_days IS NOT NULL;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    -- Who has no row was told the lowest tier: the one that was the lowest.
+    IF referral.lowest_tier(check_standings.tiers_before) <> referral.lowest_tier(tiers_now) THEN
+        INSERT INTO referral.event_tier (program_id, member_id, tier)
+        SELECT m.program_id, m.member_id, referral.lowest_tier(check_standings.tiers_before)
+          FROM referral.member m
+         WHERE m.program_id = check_standings.program_id
+         ORDER BY m.member_id
+        ON CONFLICT DO NOTHING;
+    END IF;
+    PERFORM referral.emit_events(check_standings.program_id, 'tier_check', ARRAY(
+        SELECT member_id
+          FROM referral.standings($1, $2, $3) old
+          JOIN referral.standings($1, tiers_now, auto_now) new USING (member_id)
+         WHERE old.tier <> new.tier
+         ORDER BY member_id), NULL);
+END
+$$;
+COMMENT ON FUNCTION referral.check_standings(bigint, jsonb, boolean) IS
+'Has the tiers compared of those who stand elsewhere now than by the tiers ({tier: min_paid_invitees}) and auto_tier before a change, where the program keeps events.';
 
 CREATE FUNCTION referral.check_tiers() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -219,6 +292,7 @@ BEGIN
         END IF;
 
         PERFORM referral.keep_standings(program.program_id, before, program.auto_tier);
+        PERFORM referral.check_standings(program.program_id, before, program.auto_tier);
     END LOOP;
     RETURN NULL;
 END
@@ -231,14 +305,16 @@ CREATE FUNCTION referral.keep_auto_tiers() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    tiers CONSTANT jsonb := referral.tiers_of(NEW.program_id);
 BEGIN
-    PERFORM referral.keep_standings(NEW.program_id, referral.tiers_of(NEW.program_id),
-                                    OLD.auto_tier);
+    PERFORM referral.keep_standings(NEW.program_id, tiers, OLD.auto_tier);
+    PERFORM referral.check_standings(NEW.program_id, tiers, OLD.auto_tier);
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION referral.keep_auto_tiers() IS
-'AFTER UPDATE OF auto_tier row trigger of program: whoever stands in a tier by his invitees keeps it when the rules no longer follow them.';
+'AFTER UPDATE row trigger of program, when auto_tier changes: whoever stands in a tier by his invitees keeps it when the rules no longer follow them.';
 
 CREATE FUNCTION referral.refuse_change() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

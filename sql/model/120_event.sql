@@ -10,7 +10,7 @@ CREATE SEQUENCE referral.event_no_seq;
 CREATE TABLE referral.event_pending (
     program_id   bigint NOT NULL,
     event_no     bigint NOT NULL DEFAULT nextval('referral.event_no_seq'),
-    subject_id   bigint NOT NULL,   -- reward, attribution, payout_no or member (0 = all), by kind
+    subject_id   bigint NOT NULL,   -- reward, attribution, payout_no or member, by kind
     amount_micro bigint,            -- reward_reversed: what this refund took
     created_at   timestamptz NOT NULL,
     kind         text COLLATE "C" NOT NULL,     -- of event, or tier_check: his tier may have moved
@@ -19,6 +19,9 @@ CREATE TABLE referral.event_pending (
 );
 ALTER SEQUENCE referral.event_no_seq OWNED BY referral.event_pending.event_no;
 COMMENT ON TABLE referral.event_pending IS 'What happened and was not numbered yet';
+
+-- By which an event finds its payout.
+CREATE UNIQUE INDEX payout_no_key ON referral.payout (program_id, payout_no);
 
 CREATE SEQUENCE referral.event_id_seq;
 CREATE TABLE referral.event (
