@@ -343,6 +343,15 @@ SELECT is(pg_temp.outcome(call), answer, call) FROM (VALUES
     ('referral.erase(''bob'', 3)', 'RF003 unknown_member'),
     ('referral.erase(''bob'')', 'RF004 ambiguous_program')) v(call, answer);
 
+-- Clicks of the same id in two programs are two.
+SELECT is(referral.capture_click(referral.enroll('root', program_id => p), 'same', program_id => p), 'same', 'a click')
+  FROM generate_series(1, 2) p;
+SELECT is((referral.attribute('eve', referral.enroll('root', program_id => p), 'same', program_id => p)).attributed, true,
+          'and a sign-up by it') FROM generate_series(1, 2) p;
+SELECT lives_ok($$ SELECT referral.erase('eve', 1) $$, 'one of them is erased');
+SELECT results_eq($$ SELECT program_id FROM referral.click WHERE click_id = 'same' $$, ARRAY[2::bigint],
+                  'and her click alone');
+
 -- The pass ends with the call, also where it fails, and is one for texts only.
 CREATE FUNCTION pg_temp.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
 CREATE TRIGGER fail BEFORE INSERT ON referral.member_audit FOR EACH ROW EXECUTE FUNCTION pg_temp.fail();
