@@ -343,6 +343,10 @@ SELECT is(pg_temp.outcome(call), answer, call) FROM (VALUES
     ('referral.erase(''bob'', 3)', 'RF003 unknown_member'),
     ('referral.erase(''bob'')', 'RF004 ambiguous_program')) v(call, answer);
 
+SELECT is_empty($$ SELECT p.oid::regprocedure FROM pg_proc p
+                    WHERE p.pronamespace = 'referral_api'::regnamespace AND p.prosrc ~ '\merase\M' $$,
+                'nobody erases over HTTP');
+
 -- Clicks of the same id in two programs are two.
 SELECT is(referral.capture_click(referral.enroll('root', program_id => p), 'same', program_id => p), 'same', 'a click')
   FROM generate_series(1, 2) p;
