@@ -324,7 +324,7 @@ BEGIN
     -- erase() takes texts out of rows that stay for ever.
     IF current_setting('referral.erasing', true) = 'on' AND TG_OP = 'UPDATE'
        AND TG_TABLE_NAME IN ('refund', 'adjustment', 'attribution_review') THEN
-        RETURN NULL;
+        RETURN NEW;     -- a row trigger that returns NULL skips the row
     END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'feature_not_supported',

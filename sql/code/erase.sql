@@ -11,7 +11,7 @@ CREATE FUNCTION referral.erase(user_id text,
     SET referral.erasing = 'on'
 AS $$
 DECLARE
-    target CONSTANT bigint := referral.known_member(erase.program_id, erase.user_id);
+    target bigint;
     drawn CONSTANT text := '^[A-HJ-NP-Z2-9]{8}$';  -- by random_code()
     own_click text;
     names text[];
@@ -26,6 +26,7 @@ BEGIN
 
     -- Rows are locked in the order in which everybody does: member, attribution,
     -- code, account. Under the last nobody takes over an address that goes.
+    target := referral.known_member(erase.program_id, erase.user_id);
     SELECT array_agg(n.name) INTO names
       FROM (SELECT lower(m.display_name)
               FROM referral.member m

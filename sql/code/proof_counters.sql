@@ -551,7 +551,7 @@ BEGIN
       FROM referral.funnel_of(recount_funnel.program_id, zone) AS booked
            FULL JOIN counted USING (day, campaign_id, utm_key)
            CROSS JOIN LATERAL (VALUES
-               ('clicks', CASE WHEN day < since THEN coalesce(counted.clicks, 0)
+               ('clicks', CASE WHEN day < since THEN greatest(counted.clicks, 0)
                                ELSE greatest(booked.clicks, counted.clicks) END,
                 coalesce(counted.clicks, 0)),
                ('attributed', coalesce(booked.attributed, 0), coalesce(counted.attributed, 0)),
