@@ -150,11 +150,10 @@ BEGIN
     SELECT a.program_id, 'attribution_qualified', format('member %s', a.user_id),
            CASE WHEN a.decision IS NULL THEN 1 ELSE 0 END::numeric,
            (a.qualified_at IS NOT NULL)::integer::numeric,
-           'qualified_at does not go with the decision, or with what else the row says.'
+           'qualified_at does not go with the decision, with rewarded_at or with attributed_at.'
       FROM referral.attribution AS a
      WHERE a.program_id = verify_attributions.program_id
-       AND CASE WHEN a.qualified_at IS NULL
-                THEN a.rewarded_at IS NOT NULL OR a.first_payment_no IS NOT NULL
+       AND CASE WHEN a.qualified_at IS NULL THEN a.rewarded_at IS NOT NULL
                 ELSE a.decision IS NOT NULL OR a.qualified_at < a.attributed_at END;
 
     RETURN QUERY
@@ -163,7 +162,7 @@ BEGIN
            'No earning payment of his has the time qualified_at and the number first_payment_no.'
       FROM referral.attribution AS a
      WHERE a.program_id = verify_attributions.program_id
-       AND a.qualified_at IS NOT NULL
+       AND (a.qualified_at IS NOT NULL OR a.first_payment_no IS NOT NULL)
        AND NOT EXISTS (SELECT FROM referral.payment AS p
                         WHERE p.program_id = a.program_id
                           AND p.user_id = a.user_id

@@ -164,7 +164,7 @@ class History(MoneySteps, ReviewSteps):
             self.add_tier(tenant)
         for _ in range(self.pick(0, 1, 2, 3)):
             self.add_campaign(tenant)
-        for _ in range(self.pick(0, 0, 1, 2)):
+        for _ in range(self.pick(0, 1, 1, 3)):
             self.set_rule(tenant)
         return tenant
 
