@@ -429,6 +429,7 @@ BEGIN
                                                      'new_tier', result.new_tier,
                                                      'pinned', pin),
                                   set_tier.note, set_tier.actor);
+    PERFORM referral.emit_event(set_tier.program_id, 'tier_check', target, NULL);
     RETURN result;
 END
 $$;

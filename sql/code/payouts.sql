@@ -298,6 +298,7 @@ DECLARE
     terms record;
     available bigint;
     amount bigint;
+    number bigint;
 BEGIN
     SELECT (p.member_id, p.asked_micro, p.asked_network, p.asked_address, p.batch_id)
            IS NOT DISTINCT FROM
@@ -336,18 +337,21 @@ BEGIN
     END IF;
     PERFORM referral.check_available(amount, available);
 
-    INSERT INTO referral.payout (program_id, payout_id, member_id, amount_micro, network, address,
-                                 asked_micro, asked_network, asked_address, requested_at)
+    INSERT INTO referral.payout AS p (program_id, payout_id, member_id, amount_micro, network,
+                                      address, asked_micro, asked_network, asked_address,
+                                      requested_at)
     VALUES (request_payout.program_id, request_payout.payout_id, own_member, amount,
             coalesce(request_payout.network, terms.network),
             coalesce(request_payout.address, terms.address),
             request_payout.amount_micro, request_payout.network, request_payout.address,
             clock_timestamp())
-    ON CONFLICT DO NOTHING;
+    ON CONFLICT DO NOTHING
+    RETURNING p.payout_no INTO number;
     -- Only a payout of another member can have taken the id meanwhile.
     PERFORM referral.check_repeated('payout_id', FOUND);
     UPDATE referral.account a SET reserved_micro = a.reserved_micro + amount
      WHERE a.program_id = request_payout.program_id AND a.member_id = own_member;
+    PERFORM referral.emit_event(request_payout.program_id, 'payout_moved', number, 'requested');
     RETURN referral.get_payout(request_payout.program_id, request_payout.payout_id);
 END
 $$;
@@ -415,6 +419,8 @@ BEGIN
         PERFORM referral.settle(move_payout.program_id, own_member, 'paid_out', number,
                                 known.amount_micro);
     END IF;
+    PERFORM referral.emit_event(move_payout.program_id, 'payout_moved', number,
+                                move_payout.status);
     RETURN referral.get_payout(move_payout.program_id, move_payout.payout_id);
 END
 $$;
@@ -582,6 +588,11 @@ BEGIN
         UPDATE referral.account a SET reserved_micro = a.reserved_micro + r.amount_micro
           FROM requested r
          WHERE a.program_id = payout_batch.program_id AND a.member_id = r.member_id;
+        PERFORM referral.emit_events(payout_batch.program_id, 'payout_moved', ARRAY(
+            SELECT p.payout_no
+              FROM referral.payout p
+             WHERE p.program_id = payout_batch.program_id AND p.batch_id = payout_batch.batch_id
+             ORDER BY p.payout_no), 'requested');
     ELSE
         SELECT b.min_micro IS NOT DISTINCT FROM payout_batch.min_micro INTO same
           FROM referral.payout_batch b

@@ -202,7 +202,8 @@ DECLARE
     parts CONSTANT text[] := '{{recount_paid, paid}, {recount_earnings, earning},
                                {recount_levels, earning}, {recount_levels, downline},
                                {recount_caps, invited}, {recount_caps, code_use},
-                               {recount_caps, campaign_spent}}';
+                               {recount_caps, campaign_spent},
+                               {recount_funnel, funnel}}';
     members CONSTANT text[] := '{recount_invitees, recount_accounts, recount_closed}';
     nparts CONSTANT integer := array_length(parts, 1);
     so_far referral.progress;

@@ -20,6 +20,9 @@ CREATE TABLE referral.event_pending (
 ALTER SEQUENCE referral.event_no_seq OWNED BY referral.event_pending.event_no;
 COMMENT ON TABLE referral.event_pending IS 'What happened and was not numbered yet';
 
+-- By which an event finds its payout.
+CREATE UNIQUE INDEX payout_no_key ON referral.payout (program_id, payout_no);
+
 CREATE SEQUENCE referral.event_id_seq;
 CREATE TABLE referral.event (
     program_id bigint NOT NULL,
