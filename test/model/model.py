@@ -406,7 +406,7 @@ class Program(Money, Review):
                                       rate.bps, rate.flat, base, amount,
                                       self.available_at(payment.occurred_at),
                                       self.day(payment.occurred_at),
-                                      (self.numbers[payment.payment_id], level)))
+                                      (self.numbers.get(payment.payment_id), level)))
         return rewards
 
     def grant(self, rewards, attribution, payment):

@@ -50,17 +50,17 @@ class Review:
         attribution, referrer = self.attributions[user], self.members[user].referrer
         above = self.attributions.get(referrer)
         click, his = self.clicks.get(attribution.click), self.clicks.get(above and above.click)
-        around = [a.at for u, a in self.attributions.items() if self.members[u].referrer == referrer
-                  and abs(a.at - attribution.at) < HOUR]
-        hour = max(sum(end - HOUR < at <= end for at in around)
-                   for end in around if end >= attribution.at)
+        beside = [a.at for u, a in self.attributions.items() if self.members[u].referrer == referrer]
+        # The busiest of the hours that it is part of; they may come in any order.
+        busiest = max(sum(end - HOUR < at <= end for at in beside) for end in beside
+                      if attribution.at <= end < attribution.at + HOUR)
         rules = []
         if ("campaign", attribution.campaign) in self.rules:
             rules.append("campaign")
         if ("same_ip", 0) in self.rules and click and his and click.ip \
                 and (click.ip, click.salt) == (his.ip, his.salt):
             rules.append("same_ip")
-        if ("velocity", 0) in self.rules and hour > self.rules["velocity", 0]:
+        if ("velocity", 0) in self.rules and busiest > self.rules["velocity", 0]:
             rules.append("velocity")
         return rules
 

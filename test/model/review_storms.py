@@ -201,7 +201,7 @@ class ReviewStorms:
                 key, payment = f"{n} {turn}", f"{chance.randrange(24)} {chance.randrange(15)}"
                 return chance.choice([
                     ("capture_click(%s, %s, utm_campaign => %s, ip => %s, program_id => %s)",
-                     chance.choice(codes), chance.choice([key, user]), chance.choice("ab"),
+                     chance.choice(codes), chance.choice([f"{n}.{turn}", user]), chance.choice("ab"),
                      chance.choice("xy")),
                     ("attribute(%s, %s, %s, %s, %s)", user, chance.choice(codes),
                      chance.choice([None, None, user]), SINCE),

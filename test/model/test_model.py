@@ -663,7 +663,8 @@ class Reviews(MoneyCase):
                 ("b", START, None, None), ("c", START + hour - timedelta(microseconds=1), None, None),
                 ("d", START + hour, None, None), ("e", START + hour, None, ["velocity"]),
                 ("f", START + 2 * hour - timedelta(microseconds=1), "spring", ["campaign", "velocity"]),
-                ("g", START + 3 * hour, "spring", ["campaign"])):
+                ("g", START + 3 * hour, "spring", ["campaign"]), ("h", START - hour, None, None),
+                ("i", START + timedelta(microseconds=1), None, ["velocity"])):
             self.refer(p, "a", user, at, code)
             self.assertEqual(p.attributions[user].held, rules, user)
 

@@ -52,6 +52,7 @@ SELECT is_empty($$ SELECT signature FROM routine
 SELECT bag_eq($$ SELECT signature FROM routine WHERE schema = 'referral' AND prosecdef
                      AND prorettype = 'trigger'::regtype $$,
     ARRAY['referral.check_tiers()', 'referral.keep_auto_tiers()', 'referral.keep_history()',
+          'referral.move_funnel()',
           'referral.number_program()', 'referral.protect_program()'],
     'these triggers run with the rights of their owner');
 SELECT is_empty($$ SELECT signature FROM routine WHERE schema = 'referral' AND prosecdef
