@@ -394,16 +394,16 @@ BEGIN
          ORDER BY f.day, f.campaign_id, f.utm_key
          LIMIT batch_keys
     ), held AS MATERIALIZED (
-        SELECT f.*
+        SELECT f.*, few.parts
           FROM few JOIN referral.funnel AS f USING (day, campaign_id, utm_key)
          WHERE f.program_id = fold_funnel.program_id
            FOR UPDATE OF f SKIP LOCKED
     ), whole AS MATERIALIZED (
         -- By what the rows are now that they are held.
-        SELECT few.day, few.campaign_id, few.utm_key
-          FROM few JOIN held USING (day, campaign_id, utm_key)
-         GROUP BY few.day, few.campaign_id, few.utm_key, few.parts
-        HAVING count(*) = few.parts
+        SELECT held.day, held.campaign_id, held.utm_key
+          FROM held
+         GROUP BY held.day, held.campaign_id, held.utm_key, held.parts
+        HAVING count(*) = held.parts
            AND sum(held.clicks) < few_clicks
            AND (sum(held.attributed), sum(held.review_required), sum(held.rejected),
                 sum(held.qualified), sum(held.rewarded), sum(held.granted), sum(held.capped))
