@@ -262,7 +262,7 @@ class ReviewSteps:
         return len(found)
 
     def hear_all(self, tenant):
-        while self.hear(tenant, 1000) == 1000:
+        while self.hear(tenant, 1000):
             pass
         self.check_events(tenant)
 

@@ -142,7 +142,8 @@ SELECT u, s, c, g, m, b FROM
             ('{}'), ('{NULL,nonsense}')) s(text), LATERAL (SELECT s.text::text[]) t(s),
     unnest('{NULL,Spring,Fall,news,"x\" y",spring}'::text[]) c,
     unnest('{NULL,true,false}'::boolean[]) g,
-    (VALUES (NULL::integer, NULL::bigint), (3, NULL), (0, NULL), (-1, (SELECT max(id) - 40 FROM slow))) m(m, b);
+    (VALUES (NULL::integer, NULL::bigint), (3, NULL), (-1, (SELECT max(id) - 40 FROM slow)),
+            (9, (SELECT id FROM slow WHERE program_id = 90 AND user_id = 'u5'))) m(m, b);
 CREATE FUNCTION pg_temp.slow_list(program bigint, a ask) RETURNS bigint[] LANGUAGE sql AS $$
     SELECT ARRAY(SELECT s.id FROM slow_rows s
         WHERE s.program_id = $1
@@ -161,6 +162,8 @@ CROSS JOIN LATERAL (SELECT ARRAY(SELECT l.id FROM referral.list_attributions(
     a.user_id, a.status, a.campaign, a.pending_grant, a.max_rows, a.before_id, p) l) AS ids) fast
 CROSS JOIN LATERAL (SELECT pg_temp.slow_list(p, a) AS ids) slow
 GROUP BY p ORDER BY p;
+
+SELECT is_empty('SELECT * FROM referral.list_attributions(max_rows => 0, program_id => 90)', 'a page without rows');
 
 -- Pages, while others sign up and rows go away.
 CREATE FUNCTION pg_temp.pages(page integer, campaign text DEFAULT NULL) RETURNS bigint[] LANGUAGE plpgsql AS $$

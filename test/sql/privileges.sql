@@ -53,7 +53,8 @@ SELECT bag_eq($$ SELECT signature FROM routine WHERE schema = 'referral' AND pro
                      AND prorettype = 'trigger'::regtype $$,
     ARRAY['referral.check_tiers()', 'referral.keep_auto_tiers()', 'referral.keep_history()',
           'referral.move_funnel()',
-          'referral.number_program()', 'referral.protect_program()'],
+          'referral.make_salt()', 'referral.number_program()', 'referral.protect_program()',
+          'referral.start_events()'],
     'these triggers run with the rights of their owner');
 SELECT is_empty($$ SELECT signature FROM routine WHERE schema = 'referral' AND prosecdef
                    AND prorettype <> 'trigger'::regtype $$,
