@@ -162,7 +162,7 @@ SELECT is((SELECT line FROM regexp_split_to_table(pg_temp.funnel(1), E'\n') line
 SELECT is((SELECT string_agg(concat_ws(' ', e.kind, e.state), ', ' ORDER BY event_no) FROM referral.event_pending e WHERE program_id = 1 AND (kind, subject_id) IN
     (('attribution_decided', pg_temp.id_of('p')), ('attribution_decided', pg_temp.id_of('s1')), ('attribution_decided', pg_temp.id_of('v00')))),
     'attribution_decided review_required, attribution_decided rejected, attribution_decided approved, attribution_decided rejected', 'and told to workers');
-SELECT is((SELECT e.kind FROM referral.event_pending e WHERE program_id = 1 AND event_no > (SELECT event_no FROM referral.event_pending WHERE state = 'approved') ORDER BY event_no LIMIT 1),
+SELECT is((SELECT e.kind FROM referral.event_pending e WHERE program_id = 1 AND event_no > (SELECT event_no FROM referral.event_pending WHERE state = 'approved' AND subject_id = pg_temp.id_of('p')) ORDER BY event_no LIMIT 1),
     'reward_created', 'the decision before what it brings about');
 
 -- The first grant that is confirmed is counted, once.
