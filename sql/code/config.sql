@@ -193,42 +193,6 @@ $$;
 COMMENT ON FUNCTION referral.keep_standings(bigint, jsonb, boolean) IS
 'Writes into member.tier the tier of those who would stand lower now than by the tiers and auto_tier before a change: no one goes down by a change of rules (CONTRACT 3.5).';
 
-CREATE FUNCTION referral.check_standings(program_id bigint, tiers_before jsonb,
-                                         auto_before boolean)
-    RETURNS void
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    tiers_now CONSTANT jsonb := referral.tiers_of(check_standings.program_id);
-    auto_now boolean;
-BEGIN
-    SELECT p.auto_tier INTO auto_now
-      FROM referral.program p
-     WHERE p.program_id = check_standings.program_id AND p.event_days IS NOT NULL;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    -- Who has no row was told the lowest tier: the one that was the lowest.
-    IF referral.lowest_tier(check_standings.tiers_before) <> referral.lowest_tier(tiers_now) THEN
-        INSERT INTO referral.event_tier (program_id, member_id, tier)
-        SELECT m.program_id, m.member_id, referral.lowest_tier(check_standings.tiers_before)
-          FROM referral.member m
-         WHERE m.program_id = check_standings.program_id
-         ORDER BY m.member_id
-        ON CONFLICT DO NOTHING;
-    END IF;
-    PERFORM referral.emit_events(check_standings.program_id, 'tier_check', ARRAY(
-        SELECT member_id
-          FROM referral.standings($1, $2, $3) old
-          JOIN referral.standings($1, tiers_now, auto_now) new USING (member_id)
-         WHERE old.tier <> new.tier
-         ORDER BY member_id), NULL);
-END
-$$;
-COMMENT ON FUNCTION referral.check_standings(bigint, jsonb, boolean) IS
-'Has the tiers compared of those who stand elsewhere now than by the tiers ({tier: min_paid_invitees}) and auto_tier before a change, where the program keeps events.';
-
 CREATE FUNCTION referral.check_tiers() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -292,7 +256,7 @@ BEGIN
         END IF;
 
         PERFORM referral.keep_standings(program.program_id, before, program.auto_tier);
-        PERFORM referral.check_standings(program.program_id, before, program.auto_tier);
+        PERFORM referral.recheck_tiers(program.program_id, before);
     END LOOP;
     RETURN NULL;
 END
@@ -309,7 +273,7 @@ DECLARE
     tiers CONSTANT jsonb := referral.tiers_of(NEW.program_id);
 BEGIN
     PERFORM referral.keep_standings(NEW.program_id, tiers, OLD.auto_tier);
-    PERFORM referral.check_standings(NEW.program_id, tiers, OLD.auto_tier);
+    PERFORM referral.recheck_tiers(NEW.program_id, tiers);
     RETURN NULL;
 END
 $$;

@@ -13,8 +13,8 @@ AS $$
 DECLARE
     target bigint;
     drawn CONSTANT text := '^[A-HJ-NP-Z2-9]{8}$';  -- by random_code()
-    own_click text;
     names text[];
+    naming text[];      -- user_ids of whom he brought by a label that names him
 BEGIN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
         RAISE EXCEPTION USING
@@ -24,54 +24,73 @@ BEGIN
             HINT = 'Erase in a transaction of its own at READ COMMITTED.';
     END IF;
 
-    -- Rows are locked in the order in which everybody does: member, attribution,
-    -- code, account. Under the last nobody takes over an address that goes.
     target := referral.known_member(erase.program_id, erase.user_id);
-    SELECT array_agg(n.name) INTO names
-      FROM (SELECT lower(m.display_name)
-              FROM referral.member m
-             WHERE m.program_id = erase.program_id AND m.member_id = target
-            UNION ALL
-            SELECT lower(c.code)
-              FROM referral.code c
-             WHERE c.program_id = erase.program_id AND c.user_id = erase.user_id
-               AND (c.kind = 'custom' OR c.code !~ drawn)) n(name)
-     WHERE length(n.name) >= 3;
+
+    -- First what takes a while in great tables and keeps no payment waiting.
+    UPDATE referral.refund f
+       SET reason = NULL
+      FROM referral.payment p
+     WHERE f.program_id = erase.program_id AND f.reason IS NOT NULL
+       AND p.program_id = f.program_id AND p.payment_id = f.payment_id
+       AND p.user_id = erase.user_id;
+
+    UPDATE referral.reward_grant g
+       SET error = NULL
+      FROM referral.reward r
+     WHERE r.program_id = erase.program_id AND r.member_id = target
+       AND g.program_id = r.program_id AND g.reward_id = r.reward_id
+       AND g.error IS NOT NULL;
+
+    -- Rows are locked in the order in which everybody does: grant, member,
+    -- attribution, code, account. Under the last nobody copies an address.
+    PERFORM FROM referral.member m
+      WHERE m.program_id = erase.program_id AND m.member_id = target
+        FOR NO KEY UPDATE;
+    names := ARRAY(
+        SELECT lower(m.display_name)
+          FROM referral.member m
+         WHERE m.program_id = erase.program_id AND m.member_id = target
+           AND length(m.display_name) >= 3
+        UNION ALL
+        SELECT lower(c.code)
+          FROM referral.code c
+         WHERE c.program_id = erase.program_id AND c.user_id = erase.user_id
+           AND length(c.code) >= 3
+           AND (c.kind = 'custom' OR c.code !~ drawn));
     UPDATE referral.member m
        SET display_name = NULL, image_url = NULL
      WHERE m.program_id = erase.program_id AND m.member_id = target;
 
-    -- What he came by. The counters of the funnel keep utm_key.
-    SELECT a.click_id INTO own_click
-      FROM referral.attribution a
-     WHERE a.program_id = erase.program_id AND a.user_id = erase.user_id
-       FOR NO KEY UPDATE;
-    UPDATE referral.attribution a
-       SET click_id = NULL, utm_campaign = NULL
-     WHERE a.program_id = erase.program_id AND a.user_id = erase.user_id
-       AND num_nonnulls(a.click_id, a.utm_campaign) > 0;
+    -- The click he came by, and those on his codes, which may have him in them:
+    -- /r/ada, utm_campaign=ada-videos. The counters of the funnel keep utm_key.
     DELETE FROM referral.click k
-     WHERE k.program_id = erase.program_id AND k.click_id = own_click;
-
-    -- What others came by may have him in it: /r/ada, utm_campaign=ada-videos.
-    -- Of attributions, whose label is read in lists, only where it does.
-    PERFORM FROM referral.attribution a
-      WHERE a.program_id = erase.program_id AND a.referrer_id = target
-        AND EXISTS (SELECT FROM unnest(names) n(name)
-                     WHERE position(n.name IN lower(a.utm_campaign)) > 0)
-      ORDER BY a.user_id
-        FOR NO KEY UPDATE;
-    UPDATE referral.attribution a
-       SET utm_campaign = NULL
-     WHERE a.program_id = erase.program_id AND a.referrer_id = target
-       AND EXISTS (SELECT FROM unnest(names) n(name)
-                    WHERE position(n.name IN lower(a.utm_campaign)) > 0);
+     USING referral.attribution a
+     WHERE a.program_id = erase.program_id AND a.user_id = erase.user_id
+       AND k.program_id = a.program_id AND k.click_id = a.click_id;
     UPDATE referral.click k
        SET landing_path = NULL, utm_source = NULL, utm_medium = NULL, utm_campaign = NULL
       FROM referral.code c
      WHERE c.program_id = erase.program_id AND c.user_id = erase.user_id
        AND k.program_id = c.program_id AND k.code_id = c.code_id
        AND num_nonnulls(k.landing_path, k.utm_source, k.utm_medium, k.utm_campaign) > 0;
+
+    -- Of those whom he brought the label stays that lists show, if it does not
+    -- name him.
+    UPDATE referral.attribution a
+       SET click_id = NULL, utm_campaign = NULL
+     WHERE a.program_id = erase.program_id AND a.user_id = erase.user_id
+       AND num_nonnulls(a.click_id, a.utm_campaign) > 0;
+    naming := ARRAY(
+        SELECT a.user_id
+          FROM referral.attribution a
+         WHERE a.program_id = erase.program_id AND a.referrer_id = target
+           AND EXISTS (SELECT FROM unnest(names) n(name)
+                        WHERE position(n.name IN lower(a.utm_campaign)) > 0)
+         ORDER BY a.user_id
+           FOR NO KEY UPDATE);
+    UPDATE referral.attribution a
+       SET utm_campaign = NULL
+     WHERE a.program_id = erase.program_id AND a.user_id = ANY (naming);
 
     -- Slugs end. Other codes that somebody worded, an operator who wrote the row,
     -- get words that say nothing. A draw may be somebody's code already: then all
@@ -102,18 +121,6 @@ BEGIN
     UPDATE referral.spend s
        SET note = NULL
      WHERE s.program_id = erase.program_id AND s.member_id = target AND s.note IS NOT NULL;
-    UPDATE referral.reward_grant g
-       SET error = NULL
-      FROM referral.reward r
-     WHERE r.program_id = erase.program_id AND r.member_id = target
-       AND g.program_id = r.program_id AND g.reward_id = r.reward_id
-       AND g.error IS NOT NULL;
-    UPDATE referral.refund f
-       SET reason = NULL
-      FROM referral.payment p
-     WHERE f.program_id = erase.program_id AND f.reason IS NOT NULL
-       AND p.program_id = f.program_id AND p.payment_id = f.payment_id
-       AND p.user_id = erase.user_id;
 
     -- What operators wrote about him: that there was a reason, and whose, stays.
     UPDATE referral.adjustment j

@@ -82,10 +82,36 @@ $$;
 COMMENT ON FUNCTION referral.start_events() IS
 'AFTER UPDATE row trigger of program, when event_days is set: tiers as they stand are taken for told.';
 
+CREATE FUNCTION referral.recheck_tiers(program_id bigint, tiers_before jsonb)
+    RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lowest CONSTANT integer := referral.lowest_tier(recheck_tiers.tiers_before);
+BEGIN
+    -- Who has no row was told the lowest tier: the one that was the lowest.
+    IF lowest <> referral.lowest_tier(referral.tiers_of(recheck_tiers.program_id)) THEN
+        INSERT INTO referral.event_tier (program_id, member_id, tier)
+        SELECT p.program_id, m.member_id, lowest
+          FROM referral.program p
+          JOIN referral.member m USING (program_id)
+         WHERE p.program_id = recheck_tiers.program_id AND p.event_days IS NOT NULL
+         ORDER BY m.member_id
+        ON CONFLICT DO NOTHING;
+    END IF;
+    -- Compared by whoever numbers, who sees what is committed beside this, too.
+    PERFORM referral.emit_event(recheck_tiers.program_id, 'tier_check', 0, NULL);
+END
+$$;
+COMMENT ON FUNCTION referral.recheck_tiers(bigint, jsonb) IS
+'Has everybody''s tier compared after a change of the rules, where the program keeps events.
+tiers_before: {tier: min_paid_invitees}, before the change.';
+
 -- The facts are looked up one by one, by index, however many there are and
 -- whatever the planner believes of tables that fill and empty all the time.
 CREATE FUNCTION referral.number_events(program_id bigint, at_most bigint,
-                                       OUT taken bigint, OUT numbered bigint)
+                                       OUT taken bigint, OUT numbered bigint,
+                                       OUT everybody boolean)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     SET timezone = 'UTC'
@@ -98,7 +124,6 @@ AS $$
 DECLARE
     currency CONSTANT text := (SELECT p.currency FROM referral.program p
                                 WHERE p.program_id = number_events.program_id);
-    lowest CONSTANT integer := referral.lowest_tier(referral.tiers_of(number_events.program_id));
 BEGIN
     WITH next AS (
         SELECT p.event_no
@@ -113,7 +138,7 @@ BEGIN
         RETURNING p.event_no, p.kind, p.subject_id, p.amount_micro, p.state, p.created_at
     ), moved AS MATERIALIZED (
         SELECT c.event_no, c.created_at, c.member_id, m.user_id,
-               coalesce(told.tier, lowest) AS old_tier, standing.tier AS new_tier
+               coalesce(told.tier, lowest.tier) AS old_tier, standing.tier AS new_tier
           FROM (SELECT max(t.event_no) AS event_no, max(t.created_at) AS created_at,
                        t.subject_id AS member_id
                   FROM taken t
@@ -129,7 +154,9 @@ BEGIN
                                    LIMIT 1) told ON true
                CROSS JOIN LATERAL referral.effective_tier(number_events.program_id,
                                                           c.member_id) AS standing(tier)
-         WHERE standing.tier <> coalesce(told.tier, lowest)
+               CROSS JOIN (SELECT coalesce(min(t.tier), 0) AS tier FROM referral.tier t
+                            WHERE t.program_id = number_events.program_id) lowest
+         WHERE standing.tier <> coalesce(told.tier, lowest.tier)
     ), now_told AS (
         INSERT INTO referral.event_tier (program_id, member_id, tier)
         SELECT number_events.program_id, v.member_id, v.new_tier FROM moved v ORDER BY v.member_id
@@ -223,14 +250,38 @@ BEGIN
           FROM (SELECT * FROM told ORDER BY told.event_no) e
         RETURNING 1
     )
-    SELECT (SELECT count(*) FROM taken), (SELECT count(*) FROM numbered)
-      INTO number_events.taken, number_events.numbered;
+    SELECT (SELECT count(*) FROM taken), (SELECT count(*) FROM numbered),
+           EXISTS (SELECT FROM taken t WHERE t.kind = 'tier_check' AND t.subject_id = 0)
+      INTO number_events.taken, number_events.numbered, number_events.everybody;
 END
 $$;
 COMMENT ON FUNCTION referral.number_events(bigint, bigint) IS
 'Moves what is pending, the first to be written first, to table event; for next_events(), which holds the lock.
-at_most: rows of event_pending. Returns how many were taken, and how many events came of them:
-of tiers that were to be compared, only those that moved.';
+at_most: rows of event_pending. Returns how many were taken, how many events came of them (of tiers
+that were to be compared, only those that moved), and whether everybody''s are to be compared.';
+
+CREATE FUNCTION referral.check_everybody(program_id bigint)
+    RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = on
+    SET enable_sort = on
+AS $$
+DECLARE
+    tiers CONSTANT jsonb := referral.tiers_of(check_everybody.program_id);
+BEGIN
+    INSERT INTO referral.event_pending (program_id, kind, subject_id, created_at)
+    SELECT p.program_id, 'tier_check', s.member_id, statement_timestamp()
+      FROM referral.program p
+           CROSS JOIN LATERAL referral.standings(p.program_id, tiers, p.auto_tier) s
+           LEFT JOIN referral.event_tier t
+                  ON t.program_id = p.program_id AND t.member_id = s.member_id
+     WHERE p.program_id = check_everybody.program_id
+       AND s.tier <> coalesce(t.tier, referral.lowest_tier(tiers))
+     ORDER BY s.member_id;
+END
+$$;
+COMMENT ON FUNCTION referral.check_everybody(bigint) IS
+'Has the tiers compared of those who stand elsewhere than events told; for next_events().';
 
 CREATE FUNCTION referral.flush_log() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'referral_flush_log';
@@ -259,7 +310,14 @@ BEGIN
             MESSAGE = 'next_events needs isolation level read committed',
             DETAIL = 'At a higher level it would not see what other sessions did meanwhile.',
             HINT = 'Call it in a transaction of its own at READ COMMITTED.';
-    ELSIF last_id > (SELECT s.last_value FROM referral.event_id_seq s) THEN
+    ELSIF current_setting('transaction_read_only')::boolean THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'read_only_sql_transaction',
+            MESSAGE = 'next_events needs a transaction that may write',
+            DETAIL = 'Events are numbered when they are first asked for.',
+            HINT = 'Call it in a transaction that is not read only; over HTTP by POST.';
+    ELSIF last_id > (SELECT s.last_value - (NOT s.is_called)::integer
+                       FROM referral.event_id_seq s) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'unknown_position',
@@ -271,7 +329,11 @@ BEGIN
         -- A batch may be nothing but tiers that stand as they were told.
         LOOP
             batch := referral.number_events(next_events.program_id, batch_rows);
-            EXIT WHEN batch.numbered > 0 OR batch.taken < batch_rows;
+            IF batch.everybody THEN
+                PERFORM referral.check_everybody(next_events.program_id);
+            END IF;
+            EXIT WHEN batch.numbered > 0
+                      OR batch.taken < batch_rows AND NOT batch.everybody;
         END LOOP;
         IF batch.numbered > 0 THEN
             PERFORM referral.flush_log();
@@ -294,7 +356,8 @@ kept; max: how many at most, NULL or negative for 100. None: there is nothing ye
 session is just about to number what is new.
 Call it in a transaction of its own that ends at once: while that is open no other session gets new
 events. A program keeps events from when its event_days is set. docs/events.md has their shapes.
-Errors: 22023 unknown_position (ahead of all ids), 0A000 isolation level above READ COMMITTED.
+Errors: 22023 unknown_position (ahead of all ids), 0A000 isolation level above READ COMMITTED,
+25006 read-only transaction.
 Example: SELECT * FROM referral.next_events(4711);';
 
 CREATE FUNCTION referral.prune_events(program_id bigint, OUT dropped bigint, OUT "position" jsonb)

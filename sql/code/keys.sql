@@ -46,7 +46,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.create_api_key(text, bigint) IS
-'Makes a key by which a machine acts for the program, and shows it, this once: only its hash is kept.
+'Makes a key by which a machine acts for the program, and shows it this once: its hash is kept.
 right: client, which names the program to calls of its users, or operator, which may all that
 operators may.
 Errors: 22023 invalid right, 23503 unknown_program.

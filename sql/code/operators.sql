@@ -46,7 +46,7 @@ BEGIN
            ) AS made
      WHERE a.program_id = attribution_row_of.program_id
        AND a.attribution_id = attribution_row_of.attribution_id;
-    RETURN answer;
+    RETURN CASE WHEN FOUND THEN answer END;
 END
 $$;
 COMMENT ON FUNCTION referral.attribution_row_of(bigint, bigint) IS
@@ -187,6 +187,7 @@ BEGIN
                                    SELECT a.attribution_id FROM referral.attribution AS a
                                     WHERE a.program_id = attribution_page.program_id
                                       AND a.campaign_id <> 0
+                                      AND a.utm_campaign IS NULL
                                       AND (a.campaign_id, a.attribution_id)
                                           >= (named.campaign_id, 0)
                                       AND (a.campaign_id, a.attribution_id)
@@ -340,23 +341,23 @@ DECLARE
     key CONSTANT bigint := referral.utm_key(funnel_stats.campaign);
     campaign_ids CONSTANT bigint[] := referral.campaigns_named(funnel_stats.program_id,
                                                                funnel_stats.campaign);
+    by_grants CONSTANT boolean := (SELECT p.uses_grants FROM referral.program AS p
+                                    WHERE p.program_id = funnel_stats.program_id);
 BEGIN
     SELECT coalesce(sum(f.clicks), 0), coalesce(sum(f.attributed), 0),
            coalesce(sum(f.qualified), 0),
-           coalesce(CASE WHEN p.uses_grants THEN sum(f.granted) ELSE sum(f.rewarded) END, 0),
+           coalesce(sum(CASE WHEN by_grants THEN f.granted ELSE f.rewarded END), 0),
            coalesce(sum(f.capped), 0), coalesce(sum(f.review_required), 0),
            coalesce(sum(f.rejected), 0)
       INTO answer
       FROM referral.funnel AS f
-           JOIN referral.program AS p ON p.program_id = f.program_id
      WHERE f.program_id = funnel_stats.program_id
        AND f.day >= coalesce(funnel_stats.since, '-infinity')
        AND f.day < coalesce(funnel_stats.until, 'infinity')
        AND (funnel_stats.campaign IS NULL
             OR CASE f.utm_key WHEN 0 THEN f.campaign_id = ANY (campaign_ids)
-                              ELSE f.utm_key = key END)
-     GROUP BY p.uses_grants;
-    RETURN coalesce(answer, (0, 0, 0, 0, 0, 0, 0)::referral.funnel_row);
+                              ELSE f.utm_key = key END);
+    RETURN answer;
 END
 $$;
 COMMENT ON FUNCTION referral.funnel_stats(date, date, text, bigint) IS

@@ -520,15 +520,19 @@ AS $$
 DECLARE
     zone text := (SELECT p.time_zone FROM referral.program AS p
                    WHERE p.program_id = recount_funnel.program_id);
-    -- Clicks are dropped and outlived by their counters, which maintain() folds
-    -- when they are older than this: of the days before, nothing can be told.
-    since date := (SELECT (clock_timestamp() AT TIME ZONE zone)::date
-                          - least(p.click_days, min((h.row_before ->> 'click_days')::integer))
-                     FROM referral.program AS p
-                          LEFT JOIN referral.config_history AS h
-                            ON h.program_id = p.program_id AND h.relation = 'program'
-                    WHERE p.program_id = recount_funnel.program_id
-                    GROUP BY p.click_days);
+    -- maintain() drops clicks of this age, then folds their counters into others:
+    -- of the days before nothing can be told.
+    kept_days integer := (
+        SELECT least(greatest(p.click_days, p.attribution_days),
+                     min(greatest((h.row_before ->> 'click_days')::integer,
+                                  (h.row_before ->> 'attribution_days')::integer))
+                         FILTER (WHERE h.row_before ? 'click_days'))
+          FROM referral.program AS p
+               LEFT JOIN referral.config_history AS h
+                 ON h.program_id = p.program_id AND h.relation = 'program'
+         WHERE p.program_id = recount_funnel.program_id
+         GROUP BY p.click_days, p.attribution_days);
+    since date := ((clock_timestamp() - kept_days * interval '24 hours') AT TIME ZONE zone)::date;
 BEGIN
     RETURN QUERY
     WITH counted AS (

@@ -8,6 +8,39 @@
 -- comes after the decision and sees it. The payments that wait are locked next,
 -- as refunds of them do: a refund either waits by then, too, or comes after.
 
+CREATE FUNCTION referral.is_crowded(program_id bigint, referrer_id bigint, at timestamptz,
+                                    max_per_hour integer)
+    RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- Also the hours that end with somebody who signed up later: a transaction
+    -- that began first may come last.
+    RETURN EXISTS (
+        SELECT
+          FROM (SELECT is_crowded.at
+                UNION ALL
+                SELECT a.attributed_at
+                  FROM referral.attribution a
+                 WHERE a.program_id = is_crowded.program_id
+                   AND a.referrer_id = is_crowded.referrer_id
+                   AND a.attributed_at > is_crowded.at
+                   AND a.attributed_at < is_crowded.at + interval '1 hour') hour(ends_at)
+         WHERE is_crowded.max_per_hour
+               <= (SELECT count(*)
+                     FROM (SELECT
+                             FROM referral.attribution a
+                            WHERE a.program_id = is_crowded.program_id
+                              AND a.referrer_id = is_crowded.referrer_id
+                              AND a.attributed_at > hour.ends_at - interval '1 hour'
+                              AND a.attributed_at <= hour.ends_at
+                            LIMIT is_crowded.max_per_hour) enough));
+END
+$$;
+COMMENT ON FUNCTION referral.is_crowded(bigint, bigint, timestamptz, integer) IS
+'Whether, with one more attribution at an instant, a referrer has more than max_per_hour in an hour
+that this instant is part of.';
+
 CREATE FUNCTION referral.review_reasons(program_id bigint, referrer_id bigint, campaign_id bigint,
                                         click_id text, at timestamptz)
     RETURNS text[] LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -34,14 +67,8 @@ BEGIN
            AND CASE r.rule
                WHEN 'campaign' THEN r.campaign_id = review_reasons.campaign_id
                WHEN 'velocity' THEN
-                   r.max_per_hour
-                   <= (SELECT count(*)
-                         FROM (SELECT FROM referral.attribution a
-                                WHERE a.program_id = review_reasons.program_id
-                                  AND a.referrer_id = review_reasons.referrer_id
-                                  AND a.attributed_at > review_reasons.at - interval '1 hour'
-                                  AND a.attributed_at <= review_reasons.at
-                                LIMIT r.max_per_hour) of_the_hour)
+                   referral.is_crowded(review_reasons.program_id, review_reasons.referrer_id,
+                                       review_reasons.at, r.max_per_hour)
                WHEN 'same_ip' THEN
                    EXISTS (SELECT
                              FROM referral.click k
@@ -63,7 +90,7 @@ COMMENT ON FUNCTION referral.review_reasons(bigint, bigint, bigint, text, timest
 'The rules of referral.review_rule that hold an attribution which is about to be made; {} = none.
 referrer_id, campaign_id (0 = none), click_id (NULL = none), at: of that attribution.
 campaign: the rule names its campaign; velocity: with it, the referrer has more than max_per_hour
-attributions of the hour that ends with at; same_ip: the click has the ip hash of the click by which
+attributions in an hour that at is part of; same_ip: the click has the ip hash of the click by which
 the referrer himself came, under the same salt. Where velocity is on, sign-ups under one referrer
 wait for each other. For attribute().';
 
@@ -206,7 +233,7 @@ arrival), with the rates, tiers and caps of now; then what was refunded of it. W
 was decided before, in either way, nothing changes: the answer is how it stands.
 Errors: RF010 unknown_attribution, RF012 attribution_not_in_review, 22023 actor or reason too short
 or too long, 0A000 isolation level above READ COMMITTED, and those of the payments, 22003.
-Example: SELECT status FROM referral.approve_attribution(17, ''ops@example.org'', ''same office'');';
+Example: SELECT status FROM referral.approve_attribution(17, ''ops'', ''same office'');';
 
 CREATE FUNCTION referral.reject_attribution(id bigint, actor text DEFAULT session_user::text,
                                             reason text DEFAULT NULL,
@@ -228,4 +255,4 @@ tree. Where an attribution was decided before, in either way, nothing changes: t
 stands.
 Errors: RF010 unknown_attribution, RF012 attribution_not_in_review, 22023 actor or reason too short
 or too long, 0A000 isolation level above READ COMMITTED.
-Example: SELECT status FROM referral.reject_attribution(17, ''ops@example.org'', ''self-referral'');';
+Example: SELECT status FROM referral.reject_attribution(17, ''ops'', ''one person'');';

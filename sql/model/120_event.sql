@@ -10,7 +10,7 @@ CREATE SEQUENCE referral.event_no_seq;
 CREATE TABLE referral.event_pending (
     program_id   bigint NOT NULL,
     event_no     bigint NOT NULL DEFAULT nextval('referral.event_no_seq'),
-    subject_id   bigint NOT NULL,   -- reward, attribution, payout_no or member, by kind
+    subject_id   bigint NOT NULL,   -- reward, attribution, payout_no or member (0 = all), by kind
     amount_micro bigint,            -- reward_reversed: what this refund took
     created_at   timestamptz NOT NULL,
     kind         text COLLATE "C" NOT NULL,     -- of event, or tier_check: his tier may have moved

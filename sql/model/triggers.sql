@@ -10,6 +10,8 @@ CREATE OR REPLACE TRIGGER protect BEFORE UPDATE ON referral.program
     EXECUTE FUNCTION referral.protect_program();
 CREATE OR REPLACE TRIGGER protect_delete BEFORE DELETE ON referral.program
     FOR EACH ROW EXECUTE FUNCTION referral.protect_program();
+CREATE OR REPLACE TRIGGER make_salt AFTER INSERT ON referral.program
+    FOR EACH ROW EXECUTE FUNCTION referral.make_salt();
 CREATE OR REPLACE TRIGGER keep_auto_tiers AFTER UPDATE ON referral.program
     FOR EACH ROW WHEN (OLD.auto_tier <> NEW.auto_tier)
     EXECUTE FUNCTION referral.keep_auto_tiers();

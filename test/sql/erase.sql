@@ -150,6 +150,7 @@ BEGIN
     CALL pg_temp.live(1, 'bob', 'keepbob');
     CALL pg_temp.live(2, 'ada', 'keepada');
 END $$;
+CREATE TEMP TABLE lived AS SELECT clock_timestamp() AS at;
 
 -- Every value of every column.
 CREATE FUNCTION pg_temp.everything()
@@ -167,7 +168,7 @@ BEGIN
     LOOP
         RETURN QUERY EXECUTE format(
             'SELECT %L || ''.'' || v.key, (%s)::text, v.value FROM %s t, jsonb_each_text(to_jsonb(t)) v',
-            r.relname, coalesce(r.key, '0'), r.rel);
+            r.relname, coalesce(r.key, 't'), r.rel);
     END LOOP;
 END $$;
 -- Where a mark stands, in any case of letters; of hashes, the hash is the mark.
@@ -197,15 +198,13 @@ BEGIN
                         'list_payouts($1, program_id => $2)',
                         'level_stats($1, program_id => $2)',
                         'earnings_by_day($1, program_id => $2)',
-                        'statement($1, now(), program_id => $2)',
-                        'statement($1, clock_timestamp(), program_id => $2)',
+                        'statement($1, (SELECT at FROM lived), program_id => $2)',
                         'attribution_status($2, $1)',
                         'list_attributions($1, program_id => $2)',
                         'list_attributions($1, pending_grant => true, program_id => $2)']) c(call)
     LOOP
         RETURN QUERY EXECUTE format(
-            'SELECT %L::bigint, %L, %L, to_jsonb(f) - %L::text[]
-               FROM (SELECT to_jsonb(f) FROM referral.%s f) o(f)',
+            'SELECT %L::bigint, %L, %L, to_jsonb(o) - %L::text[] FROM (SELECT * FROM referral.%s) o',
             r.program_id, r.user_id, r.call, gone, r.call) USING r.user_id, r.program_id;
     END LOOP;
     FOR r IN SELECT p.program_id, c.call
@@ -217,8 +216,7 @@ BEGIN
                         'next_events(program_id => $1)', 'verify($1)']) c(call)
     LOOP
         RETURN QUERY EXECUTE format(
-            'SELECT %L::bigint, NULL::text, %L, to_jsonb(f) - %L::text[]
-               FROM (SELECT to_jsonb(f) FROM referral.%s f) o(f)',
+            'SELECT %L::bigint, NULL::text, %L, to_jsonb(o) - %L::text[] FROM (SELECT * FROM referral.%s) o',
             r.program_id, r.call, gone, r.call) USING r.program_id;
     END LOOP;
 END $$;
@@ -240,48 +238,157 @@ SELECT bag_eq('SELECT * FROM pg_temp.readings()', 'TABLE readings_before',
               'balances, lists, the tree, the funnel, events: as before');
 
 -- All that changed, column by column: how many rows, and what stands there now.
+-- Rows that are gone are listed with each of their columns.
+CREATE TEMP VIEW changed AS
+    SELECT coalesce(b.name, a.name) AS name,
+           CASE WHEN b.name IS NULL THEN 'new row'
+                WHEN a.name IS NULL THEN 'deleted'
+                WHEN a.name = 'code.code' AND a.value ~ '^[A-HJ-NP-Z2-9]{8}$' THEN 'random'
+                WHEN a.name = 'code.disabled_at' AND a.value IS NOT NULL THEN 'now'
+                ELSE coalesce(a.value, 'NULL') END AS became
+      FROM rows_before b FULL JOIN pg_temp.everything() a USING (name, key)
+     WHERE (b.name, b.value) IS DISTINCT FROM (a.name, a.value);
 \pset tuples_only false
-SELECT name, count(*) AS rows, count(DISTINCT key) AS keys,
-       string_agg(DISTINCT CASE WHEN became ~ '^[A-HJ-NP-Z2-9]{8}$' THEN 'random' ELSE became END, ', ') AS became
-  FROM (SELECT coalesce(b.name, a.name) AS name, b.key, b.value AS was,
-               CASE WHEN a.name IS NULL THEN 'deleted'
-                    WHEN a.name = 'code.disabled_at' THEN 'now' ELSE coalesce(a.value, 'NULL') END AS became
-          FROM rows_before b FULL JOIN pg_temp.everything() a USING (name, key)
-         WHERE (b.name, b.value) IS DISTINCT FROM (a.name, a.value)
-           AND coalesce(a.name, '') !~ '^member_audit' OR b.name ~ '^member_audit' AND b.value IS DISTINCT FROM a.value) d
- GROUP BY name ORDER BY name;
+SELECT name, became, count(*) AS rows FROM changed GROUP BY 1, 2 ORDER BY name COLLATE "C", became COLLATE "C";
 \pset tuples_only true
-SELECT set_eq($$ SELECT b.name FROM rows_before b LEFT JOIN pg_temp.everything() a USING (name, key)
-                  WHERE b.value IS NOT NULL AND (a.name IS NULL OR a.value IS DISTINCT FROM b.value)
-                 EXCEPT SELECT name FROM verdict WHERE fate <> 'kept' $$,
-              $$ SELECT v FROM unnest('{click.program_id,click.code_id,click.clicked_at,click.utm_key,click.salt_id,
-                                        payout_destination.program_id,payout_destination.member_id,
-                                        payout_destination.set_at}'::text[]) v $$,
-              'nothing else that there was is changed or gone, but the rest of rows that are deleted');
-SELECT results_eq($$ SELECT action, detail, note, actor FROM referral.member_audit
-                      WHERE program_id = 1 ORDER BY audit_id DESC LIMIT 1 $$,
-                  $$ VALUES ('erase', '{}'::jsonb, NULL, session_user::text) $$, 'it is audited');
+SELECT is((SELECT format('%s %s %s %s', action, detail, coalesce(note, 'NULL'), actor = session_user)
+             FROM referral.member_audit WHERE program_id = 1 ORDER BY audit_id DESC LIMIT 1),
+          'erase {} NULL t', 'it is audited');
 
--- What operators see of her.
-SELECT results_eq($$ SELECT payout_id, network, address, amount_micro, status FROM referral.payout_order
-                      WHERE user_id = 'ada' AND program_id = 1 ORDER BY payout_id $$,
-                  $$ VALUES ('ada-w1', NULL::text, NULL::text, 1000001::bigint, 'requested'),
-                            ('ada-w2', NULL, NULL, 1000002, 'processing'),
-                            ('ada-w6', NULL, NULL, 1000006, 'requested') $$,
-                  'open payouts keep what they reserve and have no destination');
-SELECT results_eq($$ SELECT kind, campaign_id, disabled_at IS NULL FROM referral.code
-                      WHERE program_id = 1 AND user_id = 'ada' ORDER BY code_id $$,
-                  $$ VALUES ('uid', 0::bigint, true), ('custom', 0, false), ('custom', 0, false),
-                            ('campaign', 1, true) $$, 'slugs end, other codes go on');
-SELECT results_eq($$ SELECT (c ->> 'change'), c ->> 'reason', c ->> 'error'
-                       FROM jsonb_array_elements(referral.explain_payment('ada-p', 1) -> 'changes') c
-                      WHERE c ->> 'change' ~ 'refund|grant' ORDER BY c ->> 'at', c ->> 'refund_id', 1 $$,
-                  $$ SELECT * FROM (VALUES ('grant_failed', NULL::text, NULL::text)) v LIMIT 0 $$, 'explained');
-SELECT results_eq($$ SELECT v.user_id, v.click_id, d.utm_campaign, d.landing_path, d.decision, d.decision_reason
-                       FROM referral.list_attributions('ada', program_id => 1) v,
-                            referral.attribution_detail(v.id, 1) d ORDER BY 1 $$,
-                  $$ VALUES ('ada', NULL::text, NULL::text, NULL::text, 'approved', 'erased'),
-                            ('ada1', 'ada-c1', NULL, NULL, 'approved', 'erased'),
-                            ('ada2', 'ada-c2', 'spring', NULL, 'approved', NULL),
-                            ('ada3', 'ada-c3', 'spring', NULL, 'rejected', 'erased') $$,
-                  'what there was to decide stays decided');
+-- What is seen of her: open payouts keep what they reserve and have no
+-- destination; slugs end, other codes go on; what was decided and explained has
+-- lost its words.
+\pset tuples_only false
+\pset null NULL
+SELECT payout_id, network, address, amount_micro, status FROM referral.payout_order
+ WHERE user_id = 'ada' AND program_id = 1 ORDER BY payout_id;
+SELECT kind, campaign_id, disabled_at IS NULL AS works FROM referral.code
+ WHERE program_id = 1 AND user_id = 'ada' ORDER BY code_id;
+SELECT a.user_id, a.click_id, d.utm_campaign, d.landing_path, d.decision, d.decided_by, d.decision_reason
+  FROM referral.list_attributions('ada', program_id => 1) a, referral.attribution_detail(a.id, 1) d
+ ORDER BY 1;
+SELECT DISTINCT c ->> 'change' AS change, c ->> 'refund_id' AS refund_id, c ->> 'reason' AS reason, c ->> 'error' AS error
+  FROM jsonb_array_elements(referral.explain_payment('ada-p', 1) -> 'changes') c ORDER BY 1, 2;
+SELECT e #>> '{tier,why}' AS why, e #>> '{tier,actor}' AS actor, e #>> '{tier,note}' AS note
+  FROM referral.reward r, referral.explain_reward(r.reward_id, 1) e
+ WHERE r.program_id = 1 AND r.payment_id = 'ada-p' AND r.level = 0;
+\pset tuples_only true
+\pset null ''
+
+CREATE FUNCTION pg_temp.outcome(call text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE answer text;
+BEGIN
+    EXECUTE 'SELECT (' || call || ')::text' INTO answer;
+    RETURN answer;
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+CREATE FUNCTION pg_temp.run(command text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE command;
+    RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+
+-- Again: nothing is left to do.
+CREATE TEMP TABLE rows_after AS SELECT * FROM pg_temp.everything();
+SELECT is(pg_temp.outcome('referral.erase(''ada'', 1)'), '', 'she is erased again');
+SELECT is_empty($$ (TABLE rows_after EXCEPT SELECT * FROM pg_temp.everything())
+                   EXCEPT SELECT * FROM rows_after WHERE name = 'code.code' $$,
+                'which takes nothing away');
+SELECT set_eq($$ SELECT name FROM (SELECT * FROM pg_temp.everything() EXCEPT TABLE rows_after) e
+                  WHERE name !~ '^member_audit' $$, '{code.code}'::text[],
+              'and adds to the audit only; slugs are random anew');
+
+-- Repeated requests: what they said is no longer known.
+SELECT is(pg_temp.outcome(call), answer, call) FROM (VALUES
+    ('(referral.request_payout(''ada'', ''ada-w1'', 1000001, program_id => 1)).status', 'requested'),
+    ('(referral.request_payout(''ada'', ''ada-w6'', 1000006, ''zapada-chain'', ''wallet of zapada'', 1)).status',
+     'RF001 idempotency_conflict'),
+    ('(referral.spend(''ada'', 1000000, ''ada-s3'', NULL, 1)).amount_micro', '1000000'),
+    ('(referral.spend(''ada'', 1000000, ''ada-s1'', ''gift for zapada'', 1)).amount_micro',
+     'RF001 idempotency_conflict'),
+    ('referral.record_refund(''ada-r1'', ''ada-p'', 1000000, ''wish of zapada'', now(), 1)',
+     'RF001 idempotency_conflict'),
+    ('referral.adjust(''ada'', ''ada-a'', 5000000, ''agreed with zapada'', ''ops'', 1)',
+     'RF001 idempotency_conflict'),
+    ('(referral.approve_attribution((SELECT id FROM referral.list_attributions(''ada3'', program_id => 1)),
+                                    ''ops'', ''zapada'', 1)).status', 'rejected')) v(call, answer);
+SELECT is_empty($$ SELECT * FROM pg_temp.marked('zapada') $$, 'nor does any of them bring it back');
+
+-- Life goes on: her payouts are paid or cancelled, she earns, comes back.
+SELECT is((referral.payout_sent('ada-w1', 'by letter', 1)).status, 'sent', 'an open payout can be paid');
+SELECT is((referral.payout_cancel('ada-w6', 1)).status, 'cancelled', 'or cancelled');
+SELECT is((referral.record_payment('later', 'ada2', 100000000, program_id => 1)).rewards, 3, 'she earns');
+SELECT is(pg_temp.outcome($$(referral.validate_code('zapada-new', 'x', 1)).reason$$), 'unknown_code', 'her slug leads nowhere');
+SELECT is((referral.set_custom_slug('bob', 'zapada-new', 1)).code, 'zapada-new', 'and anybody may have it');
+SELECT is(referral.enroll('ada', program_id => 1), (SELECT code FROM referral.code
+          WHERE user_id = 'ada' AND program_id = 1 AND kind = 'uid')::text, 'enrolled again, she is who she was');
+SELECT is(display_name, NULL, 'without a name') FROM referral.member WHERE user_id = 'ada' AND program_id = 1;
+SELECT is(referral.enroll('ada', 'Ada', program_id => 1) <> '', true, 'until she gives one');
+SELECT is(display_name, 'Ada', 'which is kept as any other') FROM referral.member WHERE user_id = 'ada' AND program_id = 1;
+SELECT is((referral.set_payout_destination('ada', 'net', 'x', 1)).address, 'x', 'a new address, too');
+SELECT lives_ok($$ SELECT referral.suspend('ada', 'again', 'ops', 1), referral.erase('ada', 1) $$, 'a suspended member is erased');
+SELECT is(suspended_at IS NOT NULL AND display_name IS NULL, true, 'and stays suspended')
+  FROM referral.member WHERE user_id = 'ada' AND program_id = 1;
+SELECT is_empty($$ SELECT * FROM referral.payout_destination d JOIN referral.member USING (program_id, member_id)
+                    WHERE user_id = 'ada' AND d.program_id = 1 $$, 'the new address is gone');
+SELECT is_empty('SELECT * FROM referral.verify()', 'the books are sound');
+
+-- Who was never more than enrolled, who is not known, and no one.
+SELECT is(pg_temp.outcome(call), answer, call) FROM (VALUES
+    ('referral.erase(''root'', 2)', ''), ('referral.erase(''nobody'', 1)', 'RF003 unknown_member'),
+    ('referral.erase(''bob'', 2)', 'RF003 unknown_member'), ('referral.erase(NULL, 1)', 'RF003 unknown_member'),
+    ('referral.erase(''bob'', 3)', 'RF003 unknown_member'),
+    ('referral.erase(''bob'')', 'RF004 ambiguous_program')) v(call, answer);
+
+SELECT is_empty($$ SELECT p.oid::regprocedure FROM pg_proc p
+                    WHERE p.pronamespace = 'referral_api'::regnamespace AND p.prosrc ~ '\merase\M' $$,
+                'nobody erases over HTTP');
+
+-- Clicks of the same id in two programs are two.
+SELECT is(referral.capture_click(referral.enroll('root', program_id => p), 'same', program_id => p), 'same', 'a click')
+  FROM generate_series(1, 2) p;
+SELECT is((referral.attribute('eve', referral.enroll('root', program_id => p), 'same', program_id => p)).attributed, true,
+          'and a sign-up by it') FROM generate_series(1, 2) p;
+SELECT lives_ok($$ SELECT referral.erase('eve', 1) $$, 'one of them is erased');
+SELECT results_eq($$ SELECT program_id FROM referral.click WHERE click_id = 'same' $$, ARRAY[2::bigint],
+                  'and her click alone');
+
+-- The pass ends with the call, also where it fails, and is one for texts only.
+CREATE FUNCTION pg_temp.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+CREATE TRIGGER fail BEFORE INSERT ON referral.member_audit FOR EACH ROW EXECUTE FUNCTION pg_temp.fail();
+SELECT is(pg_temp.outcome('referral.erase(''bob'', 1)'), 'P0001 no', 'an erasure fails at its end');
+DROP TRIGGER fail ON referral.member_audit;
+SELECT bag_eq($$ SELECT * FROM pg_temp.marked('keepbob') $$,
+              $$ SELECT b.name, count(*) FROM rows_before b WHERE b.value ~* 'keepbob' GROUP BY b.name $$, 'as a whole');
+SELECT is(pg_temp.run(command), '0A000 change_refused', command) FROM (VALUES
+    ('UPDATE referral.refund SET reason = NULL'), ('UPDATE referral.adjustment SET note = ''x'''),
+    ('UPDATE referral.attribution_review SET reason = NULL')) v(command);
+SELECT is(coalesce(current_setting('referral.erasing', true), ''), '', 'the setting is not left behind');
+SELECT lives_ok($$ SELECT referral.erase('bob', 1) $$, 'an erasure succeeds');
+SELECT is(pg_temp.run(command), '0A000 change_refused', command) FROM (VALUES
+    ('UPDATE referral.refund SET reason = NULL'), ('UPDATE referral.adjustment SET note = ''x'''),
+    ('UPDATE referral.attribution_review SET reason = NULL')) v(command);
+SELECT is(pg_temp.run('UPDATE referral.code SET code = ''x'''), '0A000 code_fixed', 'nor codes');
+SET LOCAL referral.erasing = 'on';
+SELECT is(pg_temp.run(command), answer, 'under the setting: ' || command) FROM (VALUES
+    ('DELETE FROM referral.refund', '0A000 change_refused'),
+    ('TRUNCATE referral.refund', '0A000 change_refused'),
+    ('DELETE FROM referral.adjustment', '0A000 change_refused'),
+    ('DELETE FROM referral.attribution_review', '0A000 change_refused'),
+    ('UPDATE referral.payment SET user_id = ''x''', '0A000 change_refused'),
+    ('UPDATE referral.code SET used = 7', '0A000 code_fixed'),
+    ('UPDATE referral.code SET code = ''x'', user_id = ''bob''', '0A000 code_fixed'),
+    ('UPDATE referral.code SET kind = ''uid'', code = ''x'' WHERE kind = ''custom''', '0A000 code_fixed')) v(command, answer);
+RESET referral.erasing;
+
+SELECT * FROM finish();
+ROLLBACK;
+
+-- One snapshot for a whole transaction would pass over what it does not see.
+\set VERBOSITY terse
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT referral.erase('ada', 1);
+ROLLBACK;

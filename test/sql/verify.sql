@@ -381,7 +381,10 @@ CALL pg_temp.broken('a click that nobody counted; one older than any that are ke
 CALL pg_temp.broken('nor is one that was kept too short once',
     $$UPDATE referral.program SET click_days = 1 WHERE program_id = 72$$,
     $$UPDATE referral.program SET click_days = 365 WHERE program_id = 72$$,
-    $$INSERT INTO referral.click (program_id, click_id, code_id, clicked_at) SELECT 72, 'k8', code_id, now() - interval '50 hours' FROM referral.click WHERE program_id = 72 AND click_id = 'k1'$$);
+    $$INSERT INTO referral.click (program_id, click_id, code_id, clicked_at) SELECT 72, 'k8', code_id, now() - interval '32 days' FROM referral.click WHERE program_id = 72 AND click_id = 'k1'$$);
+CALL pg_temp.broken('but one within attribution_days, which were always 30, is',
+    $$UPDATE referral.program SET click_days = 1 WHERE program_id = 72$$,
+    $$INSERT INTO referral.click (program_id, click_id, code_id, clicked_at) SELECT 72, 'k9', code_id, now() - interval '28 days' FROM referral.click WHERE program_id = 72 AND click_id = 'k1'$$);
 CALL pg_temp.broken('an attribution under another campaign',
     $$UPDATE referral.attribution SET utm_key = 5 WHERE program_id = 72 AND user_id = 'bob'$$);
 

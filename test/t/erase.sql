@@ -82,9 +82,9 @@ BEGIN
             referral.payout_cancel(who || '-w5', program);
 
     -- What operators did to him.
-    PERFORM referral.set_tier(who, 2, 'contract with ' || mark, 'ops', program),
+    PERFORM referral.set_tier(who, 2, NULL, 'ops', program),
             referral.suspend(who, 'call ' || mark, 'ops', program),
             referral.reinstate(who, mark || ' called', 'ops', program),
-            referral.set_tier(who, 1, NULL, 'ops', program);
+            referral.set_tier(who, 1, 'contract with ' || mark, 'ops', program);
     PERFORM count(*) FROM referral.next_events(0, 1000, program);
 END $$;
