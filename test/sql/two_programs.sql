@@ -165,6 +165,7 @@ INSERT INTO reading VALUES
     ('referral.attribution_page(%p, %u, (NULL, NULL, NULL, NULL, NULL, true)::referral.attribution_wish, 1000000000000, 5)'),
     ('referral.attribution_row_of(%p, (SELECT attribution_id FROM referral.attribution WHERE program_id = %p AND user_id = %u))'),
     ('referral.attribution_detail((SELECT attribution_id FROM referral.attribution WHERE program_id = %p AND user_id = %u), %p)'),
+    ('referral.attribution_row_of(%p, (SELECT min(attribution_id) FROM referral.attribution WHERE program_id IN (80, 81) AND user_id = %u))'),
     ('referral.attribution_detail((SELECT min(attribution_id) FROM referral.attribution WHERE program_id IN (80, 81) AND user_id = %u), %p)'),
     ('referral.campaigns_named(%p, ''campaign-80'')'),
     ('referral.funnel_stats(program_id => %p)'),
