@@ -238,9 +238,12 @@ is_in_review(Run *run, Paid *paid)
 		table_find(run->books, books_table(run->books, TABLE_PAYMENT_WAITING), 4, key);
 }
 
-/* What already waits to be given back of a payment in review. */
+/*
+ * What will be given back of a payment in review by the refunds that wait
+ * already.  One that came before it and does not fit will not be applied.
+ */
 static int64
-waiting_micro(Run *run, TextKey key)
+waiting_micro(Run *run, TextKey key, int64 base_micro)
 {
 	Table	   *table = books_table(run->books, TABLE_REFUND_WAITING);
 	Datum		datum[2] = {Int64GetDatum(key.program_id),
@@ -250,8 +253,11 @@ waiting_micro(Run *run, TextKey key)
 	for (bool found = table_find(run->books, table, 2, datum); found;
 		 found = table_find_next(table, 2))
 	{
+		int64		amount_micro = row_int64(table, REFUND_WAITING_AMOUNT_MICRO);
+
 		CHECK_FOR_INTERRUPTS();
-		sum += row_int64(table, REFUND_WAITING_AMOUNT_MICRO);
+		if (amount_micro <= base_micro - sum)
+			sum += amount_micro;
 	}
 	return sum;
 }
@@ -287,7 +293,8 @@ lock_accounts(Run *run)
 	while ((entry = paids_iterate(run->paids, &iterator)) != NULL)
 	{
 		if (entry->paid->is_in_review)
-			entry->paid->refunded_micro = waiting_micro(run, entry->key);
+			entry->paid->refunded_micro = waiting_micro(run, entry->key,
+														entry->paid->base_micro);
 	}
 }
 

@@ -136,19 +136,35 @@ COMMENT ON FUNCTION referral.refusal(bigint, text, text, text, timestamptz) IS
 'Why a code does not attribute a user at an instant: the first reason of CONTRACT section 2 that
 applies, NULL when it does attribute. user_id and click_id: NULL = leave out what they decide.';
 
+-- The one place that says what a status is. Bound to what it calls when it is
+-- made, it needs no search_path, and becomes part of the query of whoever calls
+-- it: the lists ask it of every row they pass.
+CREATE FUNCTION referral.status_of(decision text, attributed_at timestamptz,
+                                   qualified_at timestamptz, rewarded_at timestamptz,
+                                   granted_at timestamptz, qualify_days integer,
+                                   uses_grants boolean)
+    RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN status_of.decision IS NOT NULL THEN status_of.decision
+                WHEN status_of.rewarded_at IS NOT NULL
+                 AND (status_of.granted_at IS NOT NULL OR NOT status_of.uses_grants)
+                    THEN 'rewarded'
+                WHEN status_of.qualified_at IS NOT NULL THEN 'qualified'
+                WHEN statement_timestamp()
+                     >= status_of.attributed_at + status_of.qualify_days * interval '24 hours'
+                    THEN 'expired'
+                ELSE 'attributed' END;
+COMMENT ON FUNCTION referral.status_of(text, timestamptz, timestamptz, timestamptz, timestamptz,
+                                       integer, boolean) IS
+'The status of an attribution as it reads now (CONTRACT section 2), of the columns of its row and of
+qualify_days and uses_grants of its program.';
+
 CREATE FUNCTION referral.attribution_status(program_id bigint, user_id text)
     RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN (SELECT CASE WHEN a.decision IS NOT NULL THEN a.decision
-                        WHEN a.rewarded_at IS NOT NULL
-                         AND (a.granted_at IS NOT NULL OR NOT p.uses_grants) THEN 'rewarded'
-                        WHEN a.qualified_at IS NOT NULL THEN 'qualified'
-                        WHEN statement_timestamp()
-                             >= a.attributed_at + p.qualify_days * interval '24 hours'
-                            THEN 'expired'
-                        ELSE 'attributed' END
+    RETURN (SELECT referral.status_of(a.decision, a.attributed_at, a.qualified_at, a.rewarded_at,
+                                      a.granted_at, p.qualify_days, p.uses_grants)
               FROM referral.attribution a
               JOIN referral.program p USING (program_id)
              WHERE a.program_id = attribution_status.program_id
@@ -158,6 +174,26 @@ $$;
 COMMENT ON FUNCTION referral.attribution_status(bigint, text) IS
 'The status of a user''s attribution as it reads now, NULL when he has none.
 rewarded: it made a reward and, where the program uses grants, one is confirmed.';
+
+CREATE FUNCTION referral.count_attribution(program_id bigint, user_id text, stage text,
+                                           change bigint)
+    RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM referral.count_funnel(a.program_id,
+                                  (a.attributed_at AT TIME ZONE p.time_zone)::date,
+                                  a.campaign_id, a.utm_key, count_attribution.stage,
+                                  count_attribution.change)
+       FROM referral.attribution a
+       JOIN referral.program p USING (program_id)
+      WHERE a.program_id = count_attribution.program_id
+        AND a.user_id = count_attribution.user_id;
+END
+$$;
+COMMENT ON FUNCTION referral.count_attribution(bigint, text, text, bigint) IS
+'Counts in the funnel that a user''s attribution came to a stage, or left it.
+stage: a column of table funnel; change: 1 or -1.';
 
 CREATE FUNCTION referral.count_member_in(program_id bigint, member_id bigint)
     RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -207,14 +243,27 @@ DECLARE
     refused CONSTANT text := referral.refusal(write_attribution.program_id,
                                               write_attribution.user_id, write_attribution.code,
                                               write_attribution.click_id, write_attribution.at);
+    held_by text[];
+    came_by record;
+    own_id bigint;
 BEGIN
     IF refused IS NULL THEN
-        INSERT INTO referral.attribution
+        held_by := referral.review_reasons(write_attribution.program_id, offer.owner_id,
+                                           offer.campaign_id, write_attribution.click_id,
+                                           write_attribution.at);
+        SELECT k.utm_campaign, k.utm_key INTO came_by
+          FROM referral.click k
+         WHERE k.program_id = write_attribution.program_id
+           AND k.click_id = write_attribution.click_id;
+        INSERT INTO referral.attribution AS a
                (program_id, member_id, referrer_id, code_id, campaign_id, attributed_at,
-                user_id, click_id)
+                user_id, click_id, utm_campaign, utm_key, decision)
         VALUES (write_attribution.program_id, write_attribution.member_id, offer.owner_id,
                 offer.code_id, offer.campaign_id, write_attribution.at,
-                write_attribution.user_id, write_attribution.click_id);
+                write_attribution.user_id, write_attribution.click_id,
+                came_by.utm_campaign, coalesce(came_by.utm_key, 0),
+                CASE WHEN held_by <> '{}' THEN 'review_required' END)
+        RETURNING a.attribution_id INTO own_id;
         UPDATE referral.member m
            SET referrer_id = offer.owner_id
          WHERE m.program_id = write_attribution.program_id
@@ -225,7 +274,13 @@ BEGIN
            AND m.member_id = offer.owner_id
            AND m.invitees IS NOT NULL;
         PERFORM referral.count_member_in(write_attribution.program_id,
-                                         write_attribution.member_id);
+                                         write_attribution.member_id),
+                referral.count_attribution(write_attribution.program_id,
+                                           write_attribution.user_id, 'attributed', 1);
+        IF held_by <> '{}' THEN
+            PERFORM referral.hold_attribution(write_attribution.program_id,
+                                              write_attribution.user_id, own_id, held_by);
+        END IF;
     END IF;
     RETURN referral.attribution_answer(write_attribution.program_id, write_attribution.user_id,
                                        refused);
@@ -233,7 +288,8 @@ END
 $$;
 COMMENT ON FUNCTION
 referral.write_attribution(bigint, bigint, text, text, text, timestamptz) IS
-'Decides on an attribution and writes it. The caller holds the locks that this file begins with.';
+'Decides on an attribution and writes it, held for review where a rule says so. The caller holds the
+locks that this file begins with.';
 
 CREATE FUNCTION referral.attribution_answer(program_id bigint, user_id text, refused text)
     RETURNS referral.attribution_result LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -351,7 +407,8 @@ COMMENT ON FUNCTION referral.attribute(text, text, text, timestamptz, bigint) IS
 user_id: made a member if he is unknown, except with an unknown code; code: in any case of letters;
 click_id: a captured click that must be at most attribution_days x 24 hours before at;
 at: when he signed up. What is refused is an answer with its reason, not an error, see
-referral.validate_code().
+referral.validate_code(). Where a rule of referral.review_rule holds the attribution, its status is
+review_required until approve_attribution() or reject_attribution().
 Errors: 22023 user_id not of 1 to 200 characters, 22008 at not finite or more than a day ahead,
 0A000 isolation level above READ COMMITTED.
 Example: SELECT * FROM referral.attribute(''u43'', ''ada'');';

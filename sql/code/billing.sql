@@ -176,6 +176,7 @@ CREATE FUNCTION referral.confirm_grant(
 AS $$
 DECLARE
     id bigint := referral.lock_grant(confirm_grant.program_id, confirm_grant.grant_key);
+    payer text;
 BEGIN
     UPDATE referral.reward_grant g
        SET state = 'confirmed', settled_at = statement_timestamp()
@@ -189,7 +190,11 @@ BEGIN
                  ON m.program_id = r.program_id AND m.member_id = r.payer_id
          WHERE r.program_id = confirm_grant.program_id AND r.reward_id = id
            AND a.program_id = m.program_id AND a.user_id = m.user_id
-           AND a.granted_at IS NULL;
+           AND a.granted_at IS NULL
+        RETURNING a.user_id INTO payer;
+        IF FOUND THEN
+            PERFORM referral.count_attribution(confirm_grant.program_id, payer, 'granted', 1);
+        END IF;
     END IF;
     RETURN referral.grant_of(confirm_grant.program_id, id);
 END

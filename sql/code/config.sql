@@ -39,7 +39,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.stamp_version() IS
-'BEFORE INSERT OR UPDATE row trigger of program, tier, rate and campaign: sets valid_from; an update that changes nothing makes no new version.';
+'BEFORE INSERT OR UPDATE row trigger of program, tier, rate, campaign and review_rule: sets valid_from; an update that changes nothing makes no new version.';
 
 CREATE FUNCTION referral.keep_history() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -63,7 +63,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.keep_history() IS
-'AFTER UPDATE OR DELETE row trigger of program, tier, rate and campaign: writes the former row to config_history, from when to when it stood and which login changed it.';
+'AFTER UPDATE OR DELETE row trigger of program, tier, rate, campaign and review_rule: writes the former row to config_history, from when to when it stood and which login changed it.';
 
 CREATE FUNCTION referral.protect_program() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -91,6 +91,34 @@ $$;
 COMMENT ON FUNCTION referral.protect_program() IS
 'BEFORE row trigger of program, on DELETE and on UPDATE of its id, currency or time zone: refused once there are payments.
 Errors: 23503 program_in_use, 23514 program_fixed.';
+
+CREATE FUNCTION referral.move_funnel() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- What the new days count more, or less, is a part of its own: so nothing
+    -- waits, and what was counted of dropped clicks stays.
+    -- Without payments nobody has come further than to the decision.
+    INSERT INTO referral.funnel
+    SELECT NEW.program_id, d.day, d.campaign_id, d.utm_key, own.part, sum(d.clicks),
+           sum(d.attributed), sum(d.review_required), sum(d.rejected), 0, 0, 0, 0
+      FROM (SELECT f.day, f.campaign_id, f.utm_key,
+                   f.clicks, f.attributed, f.review_required, f.rejected
+              FROM referral.funnel_of(NEW.program_id, NEW.time_zone) f
+            UNION ALL
+            SELECT f.day, f.campaign_id, f.utm_key,
+                   -f.clicks, -f.attributed, -f.review_required, -f.rejected
+              FROM referral.funnel_of(NEW.program_id, OLD.time_zone) f) d,
+           (SELECT nextval('referral.part_seq') AS part) own
+     GROUP BY d.day, d.campaign_id, d.utm_key, own.part
+    HAVING (sum(d.clicks), sum(d.attributed), sum(d.review_required), sum(d.rejected))
+           <> (0, 0, 0, 0);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION referral.move_funnel() IS
+'AFTER UPDATE row trigger of program, on a change of its time zone: counts the funnel by the days of the new one. A sign-up at that very moment may still be counted by the old one, which verify() names and rebuild() corrects.';
 
 -- Tiers are handed around as jsonb {tier: min_paid_invitees}, because what
 -- stood before a change is no longer in the table.
@@ -257,6 +285,11 @@ CREATE FUNCTION referral.refuse_change() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- erase() takes texts out of rows that stay for ever.
+    IF current_setting('referral.erasing', true) = 'on' AND TG_OP = 'UPDATE'
+       AND TG_TABLE_NAME IN ('refund', 'adjustment', 'attribution_review') THEN
+        RETURN NEW;     -- a row trigger that returns NULL skips the row
+    END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'feature_not_supported',
         MESSAGE = 'change_refused',
@@ -264,7 +297,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.refuse_change() IS
-'BEFORE statement trigger: UPDATE (also by ON CONFLICT), DELETE and TRUNCATE of payment, refund and adjustment, whose rows are for ever, and TRUNCATE of the configuration, which would pass by its history.
+'BEFORE statement trigger: UPDATE (also by ON CONFLICT), DELETE and TRUNCATE of payment, refund and adjustment, whose rows are for ever, and TRUNCATE of the configuration, which would pass by its history. erase() passes.
 Errors: 0A000 change_refused.';
 
 CREATE FUNCTION referral.protect_code() RETURNS trigger
@@ -272,6 +305,12 @@ CREATE FUNCTION referral.protect_code() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- erase() overwrites texts. Generated columns are not computed yet in NEW.
+    IF current_setting('referral.erasing', true) = 'on'
+       AND to_jsonb(NEW) - '{code,disabled_at,campaign_key}'::text[]
+           = to_jsonb(OLD) - '{code,disabled_at,campaign_key}'::text[] THEN
+        RETURN NEW;
+    END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'feature_not_supported',
         MESSAGE = 'code_fixed',
@@ -280,5 +319,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.protect_code() IS
-'BEFORE UPDATE row trigger of code for the columns that say what it is and how often it was used: refused.
+'BEFORE UPDATE row trigger of code for the columns that say what it is and how often it was used: refused, but for texts that erase() overwrites.
 Errors: 0A000 code_fixed.';

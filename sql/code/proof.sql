@@ -29,6 +29,7 @@ BEGIN
         RETURN QUERY SELECT * FROM referral.verify_rewards(next_id);
         RETURN QUERY SELECT * FROM referral.verify_tree(next_id);
         RETURN QUERY SELECT * FROM referral.verify_attributions(next_id);
+        RETURN QUERY SELECT * FROM referral.verify_reviews(next_id);
         RETURN QUERY SELECT * FROM referral.verify_settlements(next_id);
         RETURN QUERY SELECT * FROM referral.verify_grants(next_id);
         RETURN QUERY SELECT * FROM referral.verify_counters(next_id);

@@ -468,6 +468,111 @@ COMMENT ON FUNCTION referral.recount_caps(bigint) IS
 'Paid invitees, uses of codes and spent budgets that are not what attributions and rewards say, or
 beyond their bounds.';
 
+-- Also for move_funnel(), which asks by two zones.
+CREATE FUNCTION referral.funnel_of(program_id bigint, time_zone text, OUT day date,
+                                   OUT campaign_id bigint, OUT utm_key bigint, OUT clicks bigint,
+                                   OUT attributed bigint, OUT review_required bigint,
+                                   OUT rejected bigint, OUT qualified bigint, OUT rewarded bigint,
+                                   OUT granted bigint, OUT capped bigint)
+    RETURNS SETOF record
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT kept.day, kept.campaign_id, kept.utm_key, coalesce(came.clicks, 0),
+           coalesce(joined.attributed, 0), coalesce(joined.review_required, 0),
+           coalesce(joined.rejected, 0), coalesce(joined.qualified, 0),
+           coalesce(joined.rewarded, 0), coalesce(joined.granted, 0), coalesce(joined.capped, 0)
+      FROM (SELECT (k.clicked_at AT TIME ZONE funnel_of.time_zone)::date AS day, c.campaign_id,
+                   k.utm_key, count(*) AS clicks
+              FROM referral.click AS k
+                   JOIN referral.code AS c
+                     ON c.program_id = k.program_id AND c.code_id = k.code_id
+             WHERE k.program_id = funnel_of.program_id
+             GROUP BY 1, 2, 3) AS came
+           FULL JOIN (
+            SELECT (a.attributed_at AT TIME ZONE funnel_of.time_zone)::date AS day, a.campaign_id,
+                   a.utm_key, count(*) AS attributed,
+                   count(*) FILTER (WHERE a.decision = 'review_required') AS review_required,
+                   count(*) FILTER (WHERE a.decision = 'rejected') AS rejected,
+                   count(a.qualified_at) AS qualified,
+                   count(a.rewarded_at) AS rewarded,
+                   count(a.granted_at) AS granted,
+                   count(*) FILTER (WHERE a.decision = 'capped') AS capped
+              FROM referral.attribution AS a
+             WHERE a.program_id = funnel_of.program_id
+             GROUP BY 1, 2, 3) AS joined
+             USING (day, campaign_id, utm_key) AS kept;
+END
+$$;
+COMMENT ON FUNCTION referral.funnel_of(bigint, text) IS
+'What the counters of the funnel are by the books, were this the program''s zone; clicks as far as
+they were kept.';
+
+CREATE FUNCTION referral.recount_funnel(program_id bigint)
+    RETURNS SETOF referral.miscount
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+    zone text := (SELECT p.time_zone FROM referral.program AS p
+                   WHERE p.program_id = recount_funnel.program_id);
+    -- maintain() drops clicks of this age, then folds their counters into others:
+    -- of the days before nothing can be told.
+    kept_days integer := (
+        SELECT least(greatest(p.click_days, p.attribution_days),
+                     min(greatest((h.row_before ->> 'click_days')::integer,
+                                  (h.row_before ->> 'attribution_days')::integer))
+                         FILTER (WHERE h.row_before ? 'click_days'))
+          FROM referral.program AS p
+               LEFT JOIN referral.config_history AS h
+                 ON h.program_id = p.program_id AND h.relation = 'program'
+         WHERE p.program_id = recount_funnel.program_id
+         GROUP BY p.click_days, p.attribution_days);
+    since date := ((clock_timestamp() - kept_days * interval '24 hours') AT TIME ZONE zone)::date;
+BEGIN
+    RETURN QUERY
+    WITH counted AS (
+        SELECT f.day, f.campaign_id, f.utm_key, sum(f.clicks) AS clicks,
+               sum(f.attributed) AS attributed, sum(f.review_required) AS review_required,
+               sum(f.rejected) AS rejected, sum(f.qualified) AS qualified,
+               sum(f.rewarded) AS rewarded, sum(f.granted) AS granted, sum(f.capped) AS capped
+          FROM referral.funnel AS f
+         WHERE f.program_id = recount_funnel.program_id
+         GROUP BY f.day, f.campaign_id, f.utm_key
+    )
+    SELECT 'funnel_' || stage.name,
+           format('day %s campaign %s utm key %s', day, campaign_id, utm_key),
+           stage.expected::numeric, stage.found,
+           'The counter is not the clicks or attributions behind it. '
+               'CALL referral.rebuild() corrects it.',
+           'funnel',
+           jsonb_build_object('day', day, 'campaign_id', campaign_id, 'utm_key', utm_key),
+           stage.name
+      FROM referral.funnel_of(recount_funnel.program_id, zone) AS booked
+           FULL JOIN counted USING (day, campaign_id, utm_key)
+           CROSS JOIN LATERAL (VALUES
+               ('clicks', CASE WHEN day < since THEN greatest(counted.clicks, 0)
+                               ELSE greatest(booked.clicks, counted.clicks) END,
+                coalesce(counted.clicks, 0)),
+               ('attributed', coalesce(booked.attributed, 0), coalesce(counted.attributed, 0)),
+               ('review_required', coalesce(booked.review_required, 0),
+                coalesce(counted.review_required, 0)),
+               ('rejected', coalesce(booked.rejected, 0), coalesce(counted.rejected, 0)),
+               ('qualified', coalesce(booked.qualified, 0), coalesce(counted.qualified, 0)),
+               ('rewarded', coalesce(booked.rewarded, 0), coalesce(counted.rewarded, 0)),
+               ('granted', coalesce(booked.granted, 0), coalesce(counted.granted, 0)),
+               ('capped', coalesce(booked.capped, 0), coalesce(counted.capped, 0))
+           ) AS stage(name, expected, found)
+     WHERE stage.expected <> stage.found;
+END
+$$;
+COMMENT ON FUNCTION referral.recount_funnel(bigint) IS
+'Counters of the funnel that are not what attributions say, or less than the clicks that are kept.';
+
 CREATE FUNCTION referral.recount_accounts(program_id bigint)
     RETURNS SETOF referral.miscount
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -587,6 +692,8 @@ BEGIN
             SELECT * FROM referral.recount_invitees(verify_counters.program_id)
             UNION ALL
             SELECT * FROM referral.recount_caps(verify_counters.program_id)
+            UNION ALL
+            SELECT * FROM referral.recount_funnel(verify_counters.program_id)
             UNION ALL
             SELECT * FROM referral.recount_accounts(verify_counters.program_id)
             UNION ALL

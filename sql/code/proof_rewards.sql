@@ -159,14 +159,16 @@ BEGIN
     RETURN QUERY
     SELECT a.program_id, 'attribution_payment', format('member %s', a.user_id),
            1::numeric, 0::numeric,
-           'qualified_at is not the time of any earning payment of his.'
+           'No earning payment of his has the time qualified_at and the number first_payment_no.'
       FROM referral.attribution AS a
      WHERE a.program_id = verify_attributions.program_id
-       AND a.qualified_at IS NOT NULL
+       AND (a.qualified_at IS NOT NULL OR a.first_payment_no IS NOT NULL)
        AND NOT EXISTS (SELECT FROM referral.payment AS p
                         WHERE p.program_id = a.program_id
                           AND p.user_id = a.user_id
                           AND p.occurred_at = a.qualified_at
+                          -- NULL: qualified under a data model that did not note it
+                          AND p.payment_no = coalesce(a.first_payment_no, p.payment_no)
                           AND p.taken_in
                           AND p.kind <> 'deposit'
                           AND coalesce(p.base_micro, p.amount_micro) > 0);
@@ -174,3 +176,34 @@ END
 $$;
 COMMENT ON FUNCTION referral.verify_attributions(bigint) IS
 'Part of verify(): what became of attributions is what payments and rewards say.';
+
+CREATE FUNCTION referral.verify_reviews(program_id bigint)
+    RETURNS SETOF referral.broken_invariant
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT verify_reviews.program_id, broken.invariant, format('member %s', a.user_id),
+           broken.expected::integer::numeric, broken.found::integer::numeric, broken.hint
+      FROM referral.attribution AS a
+           LEFT JOIN referral.attribution_review AS r
+             ON r.program_id = a.program_id AND r.attribution_id = a.attribution_id
+           CROSS JOIN LATERAL (VALUES
+               ('review_open', r.attribution_id IS NOT NULL AND r.decision IS NULL,
+                coalesce(a.decision = 'review_required', false),
+                'In review, but not held for any, or decided; or the other way round: a row was '
+                'changed past approve_attribution() and reject_attribution().'),
+               ('review_rejected', r.decision = 'rejected',
+                coalesce(a.decision = 'rejected', false),
+                'Rejected, but not by the review; or the other way round: a row was changed past '
+                'approve_attribution() and reject_attribution().')
+           ) AS broken(invariant, expected, found, hint)
+     WHERE a.program_id = verify_reviews.program_id
+       -- NULL: never held, or not decided
+       AND broken.expected <> broken.found;
+END
+$$;
+COMMENT ON FUNCTION referral.verify_reviews(bigint) IS
+'Part of verify(): attributions stand as their reviews were decided.';

@@ -1,6 +1,7 @@
--- Upkeep: rebuild() corrects counters, maintain() merges them and applies what
--- waits. Both commit in between, so the procedures hold nothing but calls (see
--- backfill()), and both read what is there now, at READ COMMITTED.
+-- Upkeep: rebuild() corrects counters, maintain() merges them, applies what
+-- waits and drops what is old. Both commit in between, so the procedures hold
+-- nothing but calls (see backfill()), and both read what is there now, at READ
+-- COMMITTED.
 
 CREATE FUNCTION referral.program_ids(program_id bigint)
     RETURNS bigint[]
@@ -201,7 +202,8 @@ DECLARE
     parts CONSTANT text[] := '{{recount_paid, paid}, {recount_earnings, earning},
                                {recount_levels, earning}, {recount_levels, downline},
                                {recount_caps, invited}, {recount_caps, code_use},
-                               {recount_caps, campaign_spent}}';
+                               {recount_caps, campaign_spent},
+                               {recount_funnel, funnel}}';
     members CONSTANT text[] := '{recount_invitees, recount_accounts, recount_closed}';
     nparts CONSTANT integer := array_length(parts, 1);
     so_far referral.progress;
@@ -385,7 +387,10 @@ CREATE FUNCTION referral.maintain_batch(program_id bigint, progress_id bigint)
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    jobs CONSTANT text[] := '{refunds, earning, paid, invited, code_use, campaign_spent, downline}';
+    -- Counters are merged after rows were folded into them.
+    jobs CONSTANT text[] := '{refunds, clicks, hashes, salts, event, event_pending,
+                              rare_labels, earning, paid, invited, code_use, campaign_spent,
+                              downline, funnel}';
     so_far referral.progress;
     job integer;
     after jsonb;
@@ -398,13 +403,29 @@ BEGIN
     after := so_far.position -> 'after';
     -- What has nothing to do costs no transaction.
     WHILE did = 0 AND job < cardinality(jobs) LOOP
-        IF jobs[job + 1] = 'refunds' THEN
-            SELECT b.applied, b.position INTO did, after
+        CASE jobs[job + 1]
+        WHEN 'refunds' THEN
+            SELECT b.* INTO did, after
               FROM referral.apply_late(maintain_batch.program_id, after) AS b;
+        WHEN 'clicks' THEN
+            SELECT b.* INTO did, after
+              FROM referral.prune_clicks(maintain_batch.program_id, after) AS b;
+        WHEN 'hashes' THEN
+            SELECT b.* INTO did, after
+              FROM referral.prune_hashes(maintain_batch.program_id, after) AS b;
+        WHEN 'salts' THEN
+            SELECT b.* INTO did, after
+              FROM referral.prune_salts(maintain_batch.program_id, after) AS b;
+        WHEN 'event', 'event_pending' THEN
+            SELECT b.* INTO did, after
+              FROM referral.prune_events(maintain_batch.program_id, jobs[job + 1], after) AS b;
+        WHEN 'rare_labels' THEN
+            SELECT b.* INTO did, after
+              FROM referral.fold_funnel(maintain_batch.program_id, after) AS b;
         ELSE
-            SELECT b.merged, b.position INTO did, after
+            SELECT b.* INTO did, after
               FROM referral.merge_parts(maintain_batch.program_id, jobs[job + 1], after) AS b;
-        END IF;
+        END CASE;
         job := job + (after IS NULL)::integer;
     END LOOP;
     IF did = 0 AND so_far.done = 0 THEN
@@ -422,10 +443,10 @@ BEGIN
        AND g.progress_id = maintain_batch.progress_id
     RETURNING g.* INTO so_far;
     IF did = 0 THEN
-        RAISE NOTICE 'maintain of %: finished, % refunds applied and rows merged',
+        RAISE NOTICE 'maintain of %: finished, % refunds applied, rows dropped and merged',
             so_far.subject, so_far.done;
     ELSE
-        RAISE NOTICE 'maintain of %: % refunds applied and rows merged',
+        RAISE NOTICE 'maintain of %: % refunds applied, rows dropped and merged',
             so_far.subject, so_far.done;
     END IF;
     RETURN did > 0;
@@ -457,11 +478,13 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE referral.maintain(bigint) IS
-'Applies refunds that wait although their payment was processed, and merges the parts of counters,
-which makes reading cheaper. The books are right without it.
+'Applies refunds that wait although their payment was processed; drops what the program no longer
+keeps (clicks after click_days, their hashes after hash_days, salts that no click uses, events after
+event_days); counts rare labels of dropped clicks as one; merges the parts of counters, which makes
+reading cheaper. The books are right without it.
 program_id: NULL for every program. May run never, twice, or at once with itself and with anything
-else: merging passes over what somebody holds, so that it waits for no payment and no payment for it;
-a refund that is applied takes the locks that any refund takes.
+else: dropping and merging pass over what somebody holds, so that they wait for nobody and no
+payment for them; a refund that is applied takes the locks that any refund takes.
 Works in batches that commit; may be cancelled and called again. Where there is nothing to do it
 reads the counters'' indexes once. Progress: NOTICE, and view stat_progress for other sessions.
 Errors: 42501 not the owner of referral''s tables, 2D000 inside a transaction block.';

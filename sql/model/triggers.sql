@@ -10,6 +10,8 @@ CREATE OR REPLACE TRIGGER protect BEFORE UPDATE ON referral.program
     EXECUTE FUNCTION referral.protect_program();
 CREATE OR REPLACE TRIGGER protect_delete BEFORE DELETE ON referral.program
     FOR EACH ROW EXECUTE FUNCTION referral.protect_program();
+CREATE OR REPLACE TRIGGER make_salt AFTER INSERT ON referral.program
+    FOR EACH ROW EXECUTE FUNCTION referral.make_salt();
 CREATE OR REPLACE TRIGGER keep_auto_tiers AFTER UPDATE ON referral.program
     FOR EACH ROW WHEN (OLD.auto_tier <> NEW.auto_tier)
     EXECUTE FUNCTION referral.keep_auto_tiers();
@@ -17,6 +19,9 @@ CREATE OR REPLACE TRIGGER keep_auto_tiers AFTER UPDATE ON referral.program
 CREATE OR REPLACE TRIGGER start_events AFTER UPDATE ON referral.program
     FOR EACH ROW WHEN (OLD.event_days IS NULL AND NEW.event_days IS NOT NULL)
     EXECUTE FUNCTION referral.start_events();
+CREATE OR REPLACE TRIGGER move_funnel AFTER UPDATE ON referral.program
+    FOR EACH ROW WHEN (OLD.time_zone <> NEW.time_zone)
+    EXECUTE FUNCTION referral.move_funnel();
 
 CREATE OR REPLACE TRIGGER stamp BEFORE INSERT OR UPDATE ON referral.program
     FOR EACH ROW EXECUTE FUNCTION referral.stamp_version();
@@ -25,6 +30,8 @@ CREATE OR REPLACE TRIGGER stamp BEFORE INSERT OR UPDATE ON referral.tier
 CREATE OR REPLACE TRIGGER stamp BEFORE INSERT OR UPDATE ON referral.rate
     FOR EACH ROW EXECUTE FUNCTION referral.stamp_version();
 CREATE OR REPLACE TRIGGER stamp BEFORE INSERT OR UPDATE ON referral.campaign
+    FOR EACH ROW EXECUTE FUNCTION referral.stamp_version();
+CREATE OR REPLACE TRIGGER stamp BEFORE INSERT OR UPDATE ON referral.review_rule
     FOR EACH ROW EXECUTE FUNCTION referral.stamp_version();
 
 CREATE OR REPLACE TRIGGER history AFTER UPDATE OR DELETE ON referral.program
@@ -35,6 +42,8 @@ CREATE OR REPLACE TRIGGER history AFTER UPDATE OR DELETE ON referral.rate
     FOR EACH ROW EXECUTE FUNCTION referral.keep_history();
 CREATE OR REPLACE TRIGGER history AFTER UPDATE OR DELETE ON referral.campaign
     FOR EACH ROW EXECUTE FUNCTION referral.keep_history();
+CREATE OR REPLACE TRIGGER history AFTER UPDATE OR DELETE ON referral.review_rule
+    FOR EACH ROW EXECUTE FUNCTION referral.keep_history();
 
 CREATE OR REPLACE TRIGGER no_truncate BEFORE TRUNCATE ON referral.program
     FOR EACH STATEMENT EXECUTE FUNCTION referral.refuse_change();
@@ -43,6 +52,8 @@ CREATE OR REPLACE TRIGGER no_truncate BEFORE TRUNCATE ON referral.tier
 CREATE OR REPLACE TRIGGER no_truncate BEFORE TRUNCATE ON referral.rate
     FOR EACH STATEMENT EXECUTE FUNCTION referral.refuse_change();
 CREATE OR REPLACE TRIGGER no_truncate BEFORE TRUNCATE ON referral.campaign
+    FOR EACH STATEMENT EXECUTE FUNCTION referral.refuse_change();
+CREATE OR REPLACE TRIGGER no_truncate BEFORE TRUNCATE ON referral.review_rule
     FOR EACH STATEMENT EXECUTE FUNCTION referral.refuse_change();
 
 CREATE OR REPLACE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON referral.program
@@ -89,4 +100,8 @@ CREATE OR REPLACE TRIGGER take_in AFTER INSERT ON referral.refund
 CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON referral.refund
     FOR EACH STATEMENT EXECUTE FUNCTION referral.refuse_change();
 CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON referral.adjustment
+    FOR EACH STATEMENT EXECUTE FUNCTION referral.refuse_change();
+CREATE OR REPLACE TRIGGER protect BEFORE UPDATE OR DELETE ON referral.attribution_review
+    FOR EACH ROW WHEN (OLD.decision IS NOT NULL) EXECUTE FUNCTION referral.refuse_change();
+CREATE OR REPLACE TRIGGER no_truncate BEFORE TRUNCATE ON referral.attribution_review
     FOR EACH STATEMENT EXECUTE FUNCTION referral.refuse_change();

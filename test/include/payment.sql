@@ -36,6 +36,16 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Attributions that a rule holds for review.
+CREATE PROCEDURE told.hold(who text[])
+    LANGUAGE sql AS $$
+    SELECT referral.hold_attribution(a.program_id, a.user_id, a.attribution_id, '{velocity}')
+    FROM referral.attribution a
+    WHERE a.program_id = referral.current_program() AND a.user_id = ANY (who);
+    UPDATE referral.attribution SET decision = 'review_required'
+    WHERE program_id = referral.current_program() AND user_id = ANY (who);
+$$;
+
 CREATE VIEW told.rewards AS
 SELECT r.payment_id AS payment, b.user_id AS who, r.level, r.tier, r.rate_bps AS bps,
        r.flat_micro AS flat, r.base_micro AS base, r.amount_micro AS amount, r.available_at,

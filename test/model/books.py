@@ -5,6 +5,8 @@ Lists whose order the contract leaves open come sorted by user_id.
 
 from collections import Counter
 
+from money import DAY
+
 
 class Books:
     """The answers about one program at one instant."""
@@ -21,8 +23,9 @@ class Books:
                     self.below[above].append((level, user))
 
     def rewards(self, user):
-        """(number, reward), in processing order"""
-        return [(n, self.program.rewards[n]) for n in self.program.of_member.get(user, ())]
+        """(number, reward), in the order of ids"""
+        return sorted(((n, self.program.rewards[n]) for n in self.program.of_member.get(user, ())),
+                      key=lambda reward: reward[1].order)
 
     def rate_bps(self, member, level):
         rate = self.program.rate(0, self.program.tier(member), level)
@@ -95,6 +98,69 @@ class Books:
                  "address": p.address, "status": p.status, "reference": p.reference,
                  "note": p.note}
                 for p in self.payouts[user]]
+
+    # --- operators -----------------------------------------------------------------
+
+    def attribution(self, user):
+        program, a = self.program, self.program.attributions[user]
+        referrer = program.members[user].referrer
+        days = program.qualify_days
+        rewards = [program.rewards[n].amount for n in program.of_payment.get(a.first_payment, ())]
+        return {"id": a.id, "status": program.status(a, self.now), "code": program.codes[a.code].text,
+                "campaign": program.label(a.utm, a.campaign), "user_id": user,
+                "display_name": program.members[user].name, "referrer_user_id": referrer,
+                "referrer_display": program.members[referrer].name, "attributed_at": a.at,
+                "expires_at": None if days is None else a.at + days * DAY,
+                "qualified_at": a.qualified_at, "rewarded_at": a.rewarded_at, "granted_at": None,
+                "pending_grant": False, "payment_id": a.first_payment if rewards else None,
+                "reward_micro": sum(rewards) if a.first_payment else None, "click_id": a.click}
+
+    def list_attributions(self):
+        """The last one first."""
+        return sorted(map(self.attribution, self.program.attributions),
+                      key=lambda row: -row["id"])
+
+    def attribution_detail(self, user):
+        """What it says beside the above."""
+        program, a = self.program, self.program.attributions[user]
+        click = program.clicks.get(a.click)
+        member = program.members[user]
+        return {"campaign_id": a.campaign, "landing_path": click and click.path,
+                "utm_source": click and click.source, "utm_medium": click and click.medium,
+                "utm_campaign": a.utm, "clicked_at": click and click.at, "held_by": a.held,
+                "decision": a.decision, "decided_by": a.actor, "decision_reason": a.reason,
+                "waiting_payments": len(a.waiting), "payments": member.payments,
+                "paid_micro": member.volume[0]}
+
+    def funnel_stats(self, since, until, campaign):
+        """Counted, row by row."""
+        def chosen(at, utm, of):
+            day = self.program.day(at)
+            return ((since is None or since <= day) and (until is None or day < until)
+                    and campaign in (None, self.program.label(utm, of)))
+        clicks = [c for c in self.program.clicks.values()
+                  if chosen(c.at, c.utm, self.program.codes[c.code].campaign)]
+        found = [a for a in self.program.attributions.values() if chosen(a.at, a.utm, a.campaign)]
+        statuses = Counter(self.program.status(a, self.now) for a in found)
+        return {"clicks": len(clicks), "attributed": len(found),
+                "qualified": statuses["qualified"] + statuses["rewarded"],
+                **{s: statuses[s] for s in ("rewarded", "capped", "review_required", "rejected")}}
+
+    def leaderboard(self, since, until):
+        program, board = self.program, []
+
+        def chosen(day):
+            return (since is None or since <= day) and (until is None or day < until)
+        for user, member in program.members.items():
+            rewards = [n for n, r in self.rewards(user) if r.level and chosen(r.earned_on)]
+            earned = sum(map(program.net, rewards))
+            if earned > 0 and not member.suspended:
+                volume = sum(v for day, v in member.volume_on.items() if chosen(day))
+                board.append({"user_id": user, "display_name": member.name, "earned_micro": earned,
+                              "rewards": len(rewards), "volume_micro": volume})
+        for row in board:
+            row["rank"] = 1 + sum(row["earned_micro"] < other["earned_micro"] for other in board)
+        return sorted(board, key=lambda row: (row["rank"], row["user_id"]))
 
     def statement(self, user):
         """What was recorded up to now, added up."""

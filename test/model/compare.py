@@ -42,7 +42,7 @@ WHERE r.program_id = %(id)s ORDER BY r.reward_id
 
 ATTRIBUTIONS = """
 SELECT a.user_id, r.user_id, lower(c.code), a.campaign_id, a.attributed_at,
-       a.qualified_at, a.rewarded_at, a.decision
+       a.qualified_at, a.rewarded_at, a.decision, a.click_id, a.utm_campaign
 FROM referral.attribution AS a
      JOIN referral.member AS m ON (m.program_id, m.member_id) = (a.program_id, a.member_id)
      JOIN referral.member AS r ON (r.program_id, r.member_id) = (a.program_id, m.referrer_id)
@@ -77,6 +77,25 @@ SELECT m.user_id, a.spent_micro, a.paid_out_micro, a.reserved_micro, a.adjusted_
 FROM referral.account AS a JOIN referral.member AS m USING (program_id, member_id)
      LEFT JOIN referral.payout_destination AS d USING (program_id, member_id)
 WHERE a.program_id = %(id)s
+"""
+
+CLICKS = """
+SELECT k.click_id, lower(c.code), k.clicked_at, k.landing_path, k.utm_source, k.utm_medium,
+       k.utm_campaign, k.ip_hash IS NOT NULL, k.agent_hash IS NOT NULL, k.salt_id IS NOT NULL
+FROM referral.click AS k JOIN referral.code AS c USING (program_id, code_id)
+WHERE k.program_id = %(id)s
+"""
+
+REVIEWS = """
+SELECT a.user_id, ARRAY(SELECT unnest(v.rules) ORDER BY 1), v.decision, v.actor, v.reason
+FROM referral.attribution_review AS v JOIN referral.attribution AS a USING (program_id, attribution_id)
+WHERE v.program_id = %(id)s
+"""
+
+PAYMENTS_WAITING = """
+SELECT m.user_id, array_agg(w.payment_id ORDER BY w.occurred_at, w.payment_no)
+FROM referral.payment_waiting AS w JOIN referral.member AS m USING (program_id, member_id)
+WHERE w.program_id = %(id)s GROUP BY 1
 """
 
 # What used up which reward, where rewards go by payment and level; 0 = none of them.
@@ -152,15 +171,18 @@ def tables(cursor, program_id):
             "refunds": keyed(rows(cursor, REFUNDS, id=program_id)),
             "accounts": keyed(rows(cursor, ACCOUNTS, id=program_id)),
             "settlements": {row[:5]: row[5] for row in rows(cursor, SETTLEMENTS, id=program_id)},
+            "clicks": keyed(rows(cursor, CLICKS, id=program_id)),
+            "reviews": keyed(rows(cursor, REVIEWS, id=program_id)),
+            "payments_waiting": dict(rows(cursor, PAYMENTS_WAITING, id=program_id)),
             "spends": keyed(rows(cursor, SPENDS, id=program_id)),
             "adjustments": keyed(rows(cursor, ADJUSTMENTS, id=program_id)),
             "verify": verify(cursor, program_id)}
 
 
 def expect_tables(program):
-    return {"rewards": [r[:-1] for r in program.rewards],
+    return {"rewards": [r[:-2] for r in sorted(program.rewards, key=lambda r: r.order)],
             "attributions": {user: (program.members[user].referrer, a.code, a.campaign, a.at,
-                                    a.qualified_at, a.rewarded_at, "capped" if a.capped else None)
+                                    a.qualified_at, a.rewarded_at, program.decided(a), a.click, a.utm)
                              for user, a in program.attributions.items()},
             "codes": {text: (c.owner, c.kind, c.campaign, c.cap, c.disabled, c.used)
                       for text, c in program.codes.items()},
@@ -171,6 +193,12 @@ def expect_tables(program):
                                 m.account.adjusted, *m.account.destination)
                          for user, m in program.members.items()},
             "settlements": settlements(program),
+            "clicks": {c: (k.code, k.at, k.path, k.source, k.medium, k.utm, bool(k.ip), bool(k.agent),
+                           bool(k.ip or k.agent)) for c, k in program.clicks.items()},
+            "reviews": {user: (a.held, a.decision, a.actor, a.reason)
+                        for user, a in program.attributions.items() if a.held},
+            "payments_waiting": {user: sorted(a.waiting, key=program.occurred_at)
+                                 for user, a in program.attributions.items() if a.waiting},
             "spends": {s.spend_id: s[1:] for s in program.spends.values()},
             "adjustments": {a.adjustment_id: a[1:] for a in program.adjustments.values()},
             "verify": program.do_not_fit()}

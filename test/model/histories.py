@@ -24,6 +24,7 @@ from compare import compare, difference, rows
 from db import Database, Tally, connect, insert
 from model import MAX, Campaign, Payment, Program, Rate, Refused
 from money_steps import FAR, UNIT, UTC, Mismatch, MoneySteps
+from review_steps import ReviewSteps, Worker
 
 EPOCH = datetime(2023, 2, 1, tzinfo=UTC)
 # Clocks that change at midnight, at half hours, in the south, and not at all.
@@ -45,18 +46,19 @@ class Tenant:
     """A program of the database and its model."""
 
     def __init__(self, cursor, name, config):
-        self.model = Program(**config)
+        self.model, self.worker = Program(**config), Worker()
         insert(cursor, "program", name=name, **config)
         self.id, = rows(cursor, "SELECT program_id FROM referral.program WHERE name = %(name)s",
                         name=name)[0]
 
 
-class History(MoneySteps):
+class History(MoneySteps, ReviewSteps):
     def __init__(self, connection, seed):
         self.random = random.Random(seed)
         self.cursor = connection.cursor()
         self.seed, self.payments, self.clock, self.depth = seed, 0, EPOCH, 0
-        self.ids = 0                    # of refunds, spends, payouts, adjustments
+        self.ids = self.clicks = 0      # ids: of refunds, spends, payouts, adjustments
+        self.users = USERS
         self.told = []                  # the steps so far, in words
         self.marks = []                 # instants of which statements may be asked
         self.seen = Counter()           # refusals, and how payments were written
@@ -153,7 +155,8 @@ class History(MoneySteps):
             "qualify_days": self.pick(None, None, 60), "earning_days": self.pick(None, None, 200),
             "attribution_days": self.pick(1, 30),
             "debt_policy": self.pick("unlimited", "unlimited", "within_balance", "only_pending"),
-            "payout_min_micro": self.pick(0, 0, 3 * UNIT)})
+            "payout_min_micro": self.pick(0, 0, 3 * UNIT), "event_days": self.pick(None, 30),
+            "click_days": 36500, "hash_days": 36500})      # the clicks are of years ago
         for level in range(tenant.model.max_level + 1):
             if level or self.chance(40):
                 self.set_rate(tenant, (0, 0, level))
@@ -161,6 +164,8 @@ class History(MoneySteps):
             self.add_tier(tenant)
         for _ in range(self.pick(0, 1, 2, 3)):
             self.add_campaign(tenant)
+        for _ in range(self.pick(0, 1, 1, 3)):
+            self.set_rule(tenant)
         return tenant
 
     def configure(self, tenant):
@@ -247,10 +252,11 @@ class History(MoneySteps):
         starts_at = self.clock + timedelta(days=self.pick(-10, 0, 5), microseconds=number)
         campaign = Campaign(starts_at, starts_at + timedelta(days=self.pick(60, 400, 40000)),
                             self.pick(None, None, 0, 1, 3, 3), self.pick(None, None, 1, 2),
-                            self.pick(None, 0, 3 * UNIT, 40 * UNIT, 300 * UNIT))
+                            self.pick(None, 0, 3 * UNIT, 40 * UNIT, 300 * UNIT),
+                            name=self.pick("spring", f"campaign {number}"))
         self.told.append(f"{tenant.id}: campaign {number} = {campaign}")
         insert(self.cursor, "campaign", program_id=tenant.id, campaign_id=number,
-               name=f"campaign {number}", starts_at=campaign.starts_at, ends_at=campaign.ends_at,
+               name=campaign.name, starts_at=campaign.starts_at, ends_at=campaign.ends_at,
                code_cap=campaign.code_cap, referrer_monthly_cap=campaign.monthly_cap,
                budget_micro=campaign.budget)
         tenant.model.campaigns[number] = campaign
@@ -266,7 +272,8 @@ class History(MoneySteps):
             ("monthly_cap", "referrer_monthly_cap", self.pick(None, 1, 2, 5)),
             ("code_cap", "code_cap", self.pick(None, 1, 4)),
             ("budget", "budget_micro", self.pick(None, campaign.spent + self.amount() % 2**50)),
-            ("ends_at", "ends_at", campaign.ends_at + timedelta(days=10)))
+            ("ends_at", "ends_at", campaign.ends_at + timedelta(days=10)),
+            ("name", "name", self.pick("spring", "autumn")))
         self.limit(tenant, number, attribute, column, value)
 
     def limit(self, tenant, number, attribute, column, value):
@@ -308,44 +315,6 @@ class History(MoneySteps):
             codes = [c for c in codes if c.owner in model.attributions] or codes
         code = self.random.choice(codes).text
         return self.pick(code, code, code.upper(), code.lower(), code.swapcase())
-
-    def attribute(self, tenant):
-        model = tenant.model
-        user = self.user()
-        code = self.any_code(tenant, user)
-        at = self.moment(tenant)
-        code_of = model.codes.get(code.lower())
-        if code_of and code_of.campaign and self.chance(40):
-            campaign = model.campaigns[code_of.campaign]
-            at = self.pick(campaign.starts_at, campaign.ends_at) + self.nudge()
-            at = min(at, datetime(2025, 1, 1, tzinfo=UTC))
-        click = None
-        if self.chance(15):
-            click = self.click(tenant, at)
-        reason = model.refusal(user, code, at, click)
-        self.both(
-            f"{tenant.id}: attribute {user!r} by {code!r} at {at} click {click}",
-            lambda: self.ask("""SELECT a.attributed, a.reason FROM referral.attribute(
-                                    %(user)s, %(code)s, %(click)s, %(at)s, %(id)s) AS a""",
-                             user=user, code=code, click=click, at=at, id=tenant.id),
-            lambda: [(reason is None, model.attribute(user, code, at, click))])
-        self.seen[reason or "attributed at once"] += 1
-        if user in model.members and model.members[user].code is None:
-            self.enroll(tenant, user)
-
-    def click(self, tenant, at):
-        if self.chance(10) or not tenant.model.codes:
-            return "unknown click"
-        click, clicked_at = f"click-{len(tenant.model.clicks)}", self.moment(tenant)
-        if self.chance(50):
-            clicked_at = at - timedelta(days=self.pick(0, tenant.model.attribution_days),
-                                        microseconds=self.pick(-1, 0, 1))
-        self.cursor.execute(
-            "INSERT INTO referral.click (program_id, click_id, code_id, clicked_at)"
-            " SELECT program_id, %s, min(code_id), %s FROM referral.code WHERE program_id = %s"
-            " GROUP BY program_id", (click, clicked_at, tenant.id))
-        tenant.model.clicks[click] = clicked_at
-        return click
 
     def validate(self, tenant):
         user, code = self.pick(None, self.user()), self.any_code(tenant)
@@ -692,11 +661,12 @@ class History(MoneySteps):
             self.restore(saved)
 
     def save(self):
-        return [tenant.model.save() for tenant in self.tenants]
+        return [(tenant.model.save(), tenant.worker.save()) for tenant in self.tenants]
 
     def restore(self, saved):
-        for tenant, state in zip(self.tenants, saved):
-            tenant.model.restore(state)
+        for tenant, (model, worker) in zip(self.tenants, saved):
+            tenant.model.restore(model)
+            tenant.worker.restore(worker)
 
     # --- steps -------------------------------------------------------------------
 
@@ -709,7 +679,9 @@ class History(MoneySteps):
         others = {self.attribute: 22, self.enroll: 4, self.validate: 3, self.campaign_code: 6,
                   self.slug: 3, self.set_tier: 2, self.suspend: 2, self.change_cap: 4,
                   self.set_rate: 3, self.change_tier: 1, self.change_campaign: 2,
-                  self.configure: 2, self.change_policy: 2}
+                  self.configure: 2, self.change_policy: 2, self.capture: 3,
+                  self.sign_up_often: 4, self.set_rule: 1.5, self.pay_held: 6, self.decide: 5,
+                  self.keep_events: 0.5, self.read_events: 3}
         refunds = {self.give_back: 12, self.give_some_back_again: 3, self.give_back_one_by_one: 1,
                    self.give_back_first: 2}
         money = {self.record_refund: 4, self.give_back_nonsense: 1, self.spend: 12, self.unspend: 4,
@@ -732,6 +704,8 @@ class History(MoneySteps):
                 raise Mismatch(f"program {tenant.id} {complaint}")
             self.check_pages(tenant)
             self.check_statements(tenant)
+            self.check_operators(tenant)
+            self.hear_all(tenant)
 
     def check_rebuild(self, tenant):
         """Which finds nothing to correct."""
@@ -781,7 +755,9 @@ class History(MoneySteps):
     def covered(self):
         """What happened how often, to show that the rules were put to the test."""
         seen = Counter()
-        for model in (tenant.model for tenant in self.tenants):
+        for tenant in self.tenants:
+            model = tenant.model
+            seen += self.review_covered(tenant)
             for a in model.attributions.values():
                 seen[model.status(a, FAR)] += 1
                 seen["by a campaign's code"] += a.campaign > 0

@@ -2,8 +2,8 @@
 
 Written from the contract (sections 1 to 6) and not from the engine: it is the
 judge, so it prefers the plainest way to say a rule to the fastest one. A Program
-is one tenant: up to its rewards here, what comes after them in money.py, and
-books.py says what its reading functions must answer.
+is one tenant: up to its rewards here, what comes after them in money.py, clicks and
+reviews in review.py, and books.py says what its reading functions must answer.
 Times are aware datetimes (exact to the microsecond), money is micro-units.
 """
 
@@ -14,6 +14,7 @@ from datetime import datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from money import DAY, MAX, Account, Money, Refund, Refused
+from review import Review
 
 UTC = timezone.utc
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -21,7 +22,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 Payment = namedtuple("Payment", "payment_id user_id amount base kind occurred_at")
 Rate = namedtuple("Rate", "bps flat max_payments")
 Reward = namedtuple("Reward", "payment_id payer member level tier bps flat base amount"
-                              " available_at earned_on")
+                              " available_at earned_on order")
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Campaign:
     monthly_cap: int = None
     budget: int = None
     spent: int = 0
+    name: str = None
 
 
 @dataclass
@@ -60,6 +62,7 @@ class Member:
     deposits: Counter = field(default_factory=Counter)
     earned: Counter = field(default_factory=Counter)
     payments: int = 0
+    volume_on: Counter = field(default_factory=Counter)     # day -> paid below him
     account: Account = field(default_factory=Account)
 
 
@@ -72,6 +75,15 @@ class Attribution:
     rewarded_at: datetime = None
     capped: bool = False
     earning_payments: int = 0
+    id: int = None              # the database's number, once told
+    click: str = None
+    utm: str = None             # the click's utm_campaign
+    first_payment: str = None   # that qualified it
+    held: list = None           # the review rules that held it; None = it never was
+    decision: str = None        # approved or rejected
+    actor: str = None
+    reason: str = None
+    waiting: list = field(default_factory=list)     # payments, as they arrived
 
 
 def midnight(day, zone):
@@ -81,11 +93,12 @@ def midnight(day, zone):
     return max(local.replace(tzinfo=zone, fold=f).astimezone(UTC) for f in (0, 1))
 
 
-class Program(Money):
+class Program(Money, Review):
     def __init__(self, currency="USD", hold_days=30, time_zone="UTC", max_level=1,
                  attribution_days=30, qualify_days=None, earning_days=None,
                  referrer_monthly_cap=None, auto_tier=True, active=True,
-                 debt_policy="unlimited", payout_min_micro=0):
+                 debt_policy="unlimited", payout_min_micro=0, event_days=None, click_days=365,
+                 hash_days=90):
         self.config = {k: v for k, v in locals().items() if k != "self"}
         self.tiers = {}         # tier -> (label, min_paid_invitees)
         self.rates = {}         # (campaign, tier, level) -> Rate; 0 = every
@@ -93,8 +106,12 @@ class Program(Money):
         self.codes = {}         # lower-cased text -> Code
         self.members = {}
         self.attributions = {}
-        self.clicks = {}        # click_id -> clicked_at
-        self.payments = {}      # payment_id -> Payment, in processing order
+        self.clicks = {}        # click_id -> Click
+        self.salt = 1           # of clicks that come now
+        self.rules = {}         # (rule, campaign or 0) -> most per hour, or None
+        self.told = []          # to workers, in no order
+        self.payments = {}      # payment_id -> Payment, as they arrived
+        self.numbers = {}       # payment_id -> how many were there before
         self.rewards = []       # in processing order
         self.unrewarded = {}    # payment_id -> why an earning payment got nothing
 
@@ -119,19 +136,22 @@ class Program(Money):
 
     # What a savepoint keeps. Of what only grows, the length will do; the clock is not turned back.
     def save(self):
-        apart = "payments rewards events of_payment of_member began clock".split()
+        apart = "payments numbers rewards events told of_payment of_member began clock".split()
         small = {k: v for k, v in self.__dict__.items() if k not in apart}
-        return pickle.dumps(small), len(self.payments), len(self.rewards), len(self.events)
+        return (pickle.dumps(small), len(self.payments), len(self.rewards), len(self.events),
+                len(self.told))
 
     def restore(self, saved):
         self.__dict__.update(pickle.loads(saved[0]))
         while len(self.payments) > saved[1]:
             self.payments.popitem()
+            self.numbers.popitem()
         while len(self.rewards) > saved[2]:
             reward = self.rewards.pop()
             self.of_payment[reward.payment_id].pop()
             self.of_member[reward.member].pop()
         del self.events[saved[3]:]
+        del self.told[saved[4]:]
 
     # --- configuration -----------------------------------------------------
 
@@ -214,8 +234,8 @@ class Program(Money):
         if not self.active or campaign and not campaign.starts_at <= at < campaign.ends_at:
             return "campaign_inactive"
         if click is not None:
-            clicked_at = self.clicks.get(click)
-            if not clicked_at or not clicked_at <= at < clicked_at + self.attribution_days * DAY:
+            since = self.clicks[click].at if click in self.clicks else None
+            if not since or not since <= at < since + self.attribution_days * DAY:
                 return "click_expired"
         if code.cap is not None and code.used >= code.cap:
             return "cap_reached"
@@ -227,17 +247,28 @@ class Program(Money):
             self.enroll(user)
         if reason is None:
             code = self.codes[text.lower()]
-            self.attributions[user] = Attribution(text.lower(), code.campaign, at)
+            utm = self.clicks[click].utm if click else None
+            self.attributions[user] = Attribution(text.lower(), code.campaign, at, click=click,
+                                                  utm=utm)
             self.members[user].referrer = code.owner
+            self.hold(user)
         return reason
 
     def expired(self, attribution, at):
         return (attribution.qualified_at is None and self.qualify_days is not None
                 and at >= attribution.at + self.qualify_days * DAY)
 
+    def decided(self, attribution):
+        """The statuses that no payment changes."""
+        if attribution.held and attribution.decision is None:
+            return "review_required"
+        if attribution.decision == "rejected":
+            return "rejected"
+        return "capped" if attribution.capped else None
+
     def status(self, attribution, now):
-        if attribution.capped:
-            return "capped"
+        if self.decided(attribution):
+            return self.decided(attribution)
         if attribution.rewarded_at is not None:
             return "rewarded"
         if attribution.qualified_at is not None:
@@ -290,11 +321,19 @@ class Program(Money):
             raise Refused("22008")
         if payment.payment_id in self.payments:
             raise Refused("23505")
+        self.numbers[payment.payment_id] = len(self.payments)
         self.payments[payment.payment_id] = payment
-        self.arrived.append(payment.payment_id)
-
         attribution = self.attributions.get(payment.user_id)
-        if attribution is None or attribution.capped:
+        if attribution is not None and self.decided(attribution) == "review_required":
+            attribution.waiting.append(payment.payment_id)
+        else:
+            self.arrived.append(payment.payment_id)
+            self.process(payment)
+
+    def process(self, payment):
+        base = self.base(payment.payment_id)
+        attribution = self.attributions.get(payment.user_id)
+        if attribution is None or self.decided(attribution):
             return
         if self.expired(attribution, payment.occurred_at):
             return
@@ -302,6 +341,7 @@ class Program(Money):
         if self.earns(payment, base, attribution):
             if attribution.qualified_at is None and self.used_up(attribution, payment):
                 attribution.capped = True
+                self.tell_decision(payment.user_id, "capped")
                 return
             rewards = self.rewards_of(payment, base, attribution, line)
             if attribution.qualified_at is None:
@@ -335,6 +375,7 @@ class Program(Money):
 
     def qualify(self, attribution, payment):
         attribution.qualified_at = payment.occurred_at
+        attribution.first_payment = payment.payment_id
         code = self.codes[attribution.code]
         code.used += 1
         self.members[code.owner].invited[self.month(payment.occurred_at)] += 1
@@ -364,7 +405,8 @@ class Program(Money):
                 rewards.append(Reward(payment.payment_id, payment.user_id, user, level, tier,
                                       rate.bps, rate.flat, base, amount,
                                       self.available_at(payment.occurred_at),
-                                      self.day(payment.occurred_at)))
+                                      self.day(payment.occurred_at),
+                                      (self.numbers.get(payment.payment_id), level)))
         return rewards
 
     def grant(self, rewards, attribution, payment):
@@ -381,6 +423,8 @@ class Program(Money):
             self.of_member.setdefault(reward.member, []).append(len(self.rewards))
             self.rewards.append(reward)
             self.log(reward.member, "earned", reward.amount, reward.available_at)
+            self.tell("reward_created", reward.member, reward.payment_id, reward.level, reward.payer,
+                      reward.amount, self.currency, reward.available_at)
         if rewards and attribution.rewarded_at is None:
             attribution.rewarded_at = payment.occurred_at
 
@@ -389,6 +433,8 @@ class Program(Money):
         for level, user in enumerate(line):
             member = self.members[user]
             self.add(member.deposits if deposit else member.volume, level, payment.amount)
+            if level and not deposit:
+                member.volume_on[self.day(payment.occurred_at)] += payment.amount
         self.members[payment.user_id].payments += not deposit
 
     def add(self, sums, level, amount):

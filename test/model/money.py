@@ -1,7 +1,8 @@
-"""The reference model, second half: refunds, and what members do with their balance.
+"""The reference model, second part: refunds, and what members do with their balance.
 
-Written from the contract's sections 4 and 5. A reward is known here by its
-number in Program.rewards, which is the order of processing.
+Written from the contract's sections 4 and 5. A reward is known here by its number in
+Program.rewards, which is the order of processing. Reward.order is the order of ids: the
+rewards of a payment that waited for a review go by when that arrived.
 """
 
 import copy
@@ -84,7 +85,7 @@ class Money:
         if arrived and not self.fits(refund):
             raise Refused("22003")
         self.refunds[refund.refund_id] = refund
-        if arrived:
+        if arrived and not self.in_review(refund.payment_id):
             self.apply(refund, now)
         else:
             self.waiting.setdefault(refund.payment_id, []).append(refund)
@@ -93,9 +94,16 @@ class Money:
         payment = self.payments[payment_id]
         return payment.amount if payment.base is None else payment.base
 
+    def left(self, payment_id):
+        """What can still be given back. While the payment waits for a review, what waits with
+        it and will fit counts as given back."""
+        left = self.base(payment_id) - self.given_back[payment_id]
+        for refund in self.waiting.get(payment_id, ()) if self.in_review(payment_id) else ():
+            left -= refund.amount if refund.amount <= left else 0
+        return left
+
     def fits(self, refund):
-        left = self.base(refund.payment_id) - self.given_back[refund.payment_id]
-        return refund.amount <= left
+        return refund.amount <= self.left(refund.payment_id)
 
     def end_statement(self, now):
         """After all of a statement's payments, the refunds that waited for them; after all of
@@ -121,6 +129,9 @@ class Money:
             self.reversed[n] += taken
             self.written_off[n] += increase - taken
             self.log(reward.member, "reversed", taken, reward.available_at)
+            if taken:
+                self.tell("reward_reversed", reward.member, reward.payment_id, reward.level, taken,
+                          self.currency)
             self.log(reward.member, "written_off", increase - taken)
             self.release(reward.member, n)
             reversed_here += taken
@@ -149,7 +160,8 @@ class Money:
     def do_not_fit(self):
         """The refunds that wait although their payment is there."""
         return sorted(r.refund_id for payment_id, refunds in self.waiting.items()
-                      if payment_id in self.payments for r in refunds)
+                      if payment_id in self.payments and not self.in_review(payment_id)
+                      for r in refunds)
 
     # --- balances (contract section 5) -------------------------------------------
 
@@ -175,7 +187,7 @@ class Money:
         for settlement in settlements:
             if settlement.reward is not None:
                 left[settlement.reward] -= settlement.amount
-        for n in sorted(left, key=lambda n: (self.rewards[n].available_at, n)):
+        for n in sorted(left, key=lambda n: (self.rewards[n].available_at, self.rewards[n].order)):
             part = min(amount, left[n])
             if part > 0:
                 settlements.append(Settlement(n, part, kind, settler))
@@ -320,7 +332,12 @@ class Money:
         self.payouts[payout.payout_id] = payout
         self.members[payout.user].account.reserved += payout.amount
         self.log(payout.user, "reserved", payout.amount)
+        self.tell_payout(payout)
         return payout.row()
+
+    def tell_payout(self, payout):
+        self.tell("payout_moved", payout.user, payout.payout_id, payout.status, payout.amount,
+                  self.currency)
 
     def due(self, min_micro, now):
         """{user: amount} that payout_batch() requests."""
@@ -350,9 +367,12 @@ class Money:
             if (payout.status, payout.reference, payout.note) != (status, reference, note):
                 raise Refused("RF009")
         elif status == "processing":
-            payout.status = status
+            if payout.status != status:
+                payout.status = status
+                self.tell_payout(payout)
         else:
             payout.status, payout.reference, payout.note = status, reference, note
+            self.tell_payout(payout)
             account = self.members[payout.user].account
             account.reserved -= payout.amount
             self.log(payout.user, "reserved", -payout.amount)

@@ -48,14 +48,14 @@ class MoneySteps:
         if payment_id in model.payments or self.chance(85):
             # Mostly of what earned something, and of the last such payment once more.
             rewarded = self.chance(80) and [p for p in model.of_payment if model.of_payment[p]]
+            in_review = self.chance(15) and [p for a in model.attributions.values() for p in a.waiting]
             last = [p for t, p in planned if t == tenant.id]
             for _ in range(4):
-                payment_id = self.random.choice(list(rewarded or model.payments) or ["nobody's"])
+                payment_id = self.random.choice(list(in_review or rewarded or model.payments) or ["nobody's"])
                 if last and self.chance(35):
                     payment_id = last[-1]
                 if payment_id in model.payments:
-                    left = (model.base(payment_id) - model.given_back[payment_id]
-                            - planned[tenant.id, payment_id])
+                    left = model.left(payment_id) - planned[tenant.id, payment_id]
                 if left > 0:
                     break
             else:
@@ -86,7 +86,7 @@ class MoneySteps:
             spoiled.append(refund._replace(refund_id=self.old_id(model.refunds)))
         if model.payments:
             payment_id = self.old_id(model.payments)
-            left = model.base(payment_id) - model.given_back[payment_id]
+            left = model.left(payment_id)
             spoiled += 2 * [refund._replace(payment_id=payment_id, amount=self.pick(left + 1, MAX))]
         return batch[:n] + [(tenant, self.random.choice(spoiled))] + batch[n + 1:]
 

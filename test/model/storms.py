@@ -18,10 +18,12 @@ import psycopg2
 
 import money_storms
 import paths
+import review_storms
 from db import Database, Tally, connect, insert
 from compare import rows
 from model import Payment
 from money_storms import PAID, SINCE, UNIT, MoneyStorms
+from review_storms import ReviewStorms
 
 
 class Crowd:
@@ -57,7 +59,7 @@ class Crowd:
         return [error for error in errors if error]
 
 
-class Storms(MoneyStorms):
+class Storms(MoneyStorms, ReviewStorms):
     def __init__(self, name, rounds, seed):
         self.crowd, self.rounds = Crowd(name), rounds
         self.cursor = connect(name).cursor()
@@ -366,7 +368,7 @@ class Storms(MoneyStorms):
 
 STORMS = ["code_cap", "code_cap_repeatable_read", "monthly_cap", "monthly_cap_repeatable_read",
           "budget", "budget_repeatable_read", "one_first_payment", "one_payment_id", "shuffled",
-          "cycle", "bare_cycle", "one_winner", "tiers", "cancelled", *money_storms.STORMS]
+          "cycle", "bare_cycle", "one_winner", "tiers", "cancelled", *money_storms.STORMS, *review_storms.STORMS]
 
 
 def main():

@@ -218,7 +218,7 @@ class Attributions(Case):
         p.add_code("old", "c", "campaign", 1)
         p.add_code("full", "c", "custom", cap=0)
         p.set_slug("b", " My-Slug ")
-        p.clicks["k"] = START
+        p.capture("code-c", "k", START, *[None] * 6)
         for user, code, at, click, reason in (
                 ("z", "none", START, None, "unknown_code"),
                 ("c", "CODE-C", START, None, "self_referral"),
@@ -636,6 +636,174 @@ class Payouts(MoneyCase):
         self.refused("RF001", p.payout_batch, "may", 1, ids, NOW)
         self.assertEqual(p.payout_batch("june", 101, ids, NOW), [])
         self.assertEqual(p.due(None, NOW), {"a": 2, "c": 100})
+
+
+class Reviews(MoneyCase):
+    def held(self, rates=None, **config):
+        """b<c is in review; d is below c."""
+        p = self.program(rates or {1: 1000, 2: 500}, tree="a<b", **config)
+        p.rules["velocity", 0] = 0
+        self.refer(p, "b", "c")
+        p.rules.clear()
+        self.refer(p, "c", "d")
+        p.attributions["c"].id = 7
+        return p
+
+    def status(self, p, user):
+        return p.status(p.attributions[user], NOW)
+
+    def test_rules(self):
+        p = self.program(tree="")
+        p.rules = {("velocity", 0): 2, ("same_ip", 0): None, ("campaign", 1): None}
+        p.campaigns[1] = Campaign(START, START + DAY)
+        self.join(p, "a")
+        p.add_code("spring", "a", "campaign", 1)
+        hour = timedelta(hours=1)
+        for user, at, code, rules in (
+                ("b", START, None, None), ("c", START + hour - timedelta(microseconds=1), None, None),
+                ("d", START + hour, None, None), ("e", START + hour, None, ["velocity"]),
+                ("f", START + 2 * hour - timedelta(microseconds=1), "spring", ["campaign", "velocity"]),
+                ("g", START + 3 * hour, "spring", ["campaign"]), ("h", START - hour, None, None),
+                ("i", START + timedelta(microseconds=1), None, ["velocity"])):
+            self.refer(p, "a", user, at, code)
+            self.assertEqual(p.attributions[user].held, rules, user)
+
+    def test_same_address_as_the_referrer(self):
+        p = self.program(tree="a<b")
+        p.rules["same_ip", 0] = None
+
+        def came(user, ip, referrer="b"):
+            p.capture(f"code-{referrer}", f"k-{user}", START, None, None, None, None, ip, None)
+            self.assertIsNone(p.attribute(user, f"code-{referrer}", START, f"k-{user}"))
+            p.add_code(f"code-{user}", user)
+            return p.attributions[user].held
+        self.assertIsNone(came("c", "1.2.3.4"))     # b came by no click
+        self.assertEqual(came("d", " 1.2.3.4 ", "c"), ["same_ip"])
+        self.assertIsNone(came("e", "1.2.3.5", "c"))
+        p.salt = 2
+        self.assertIsNone(came("f", "1.2.3.4", "c"))
+        self.assertIsNone(came("g", None, "f"))
+        self.assertIsNone(came("h", None, "g"))
+
+    def test_payments_wait_and_are_processed_in_their_order(self):
+        p = self.held({1: 1000})
+        p.rates[0, 0, 1] = Rate(1000, 0, 1)
+        self.pay(p, "c", 100, at=START + 3 * DAY)
+        self.pay(p, "c", 200, at=START + 2 * DAY)
+        self.assertEqual(self.pay(p, "d", 100), {"c": 10})      # who is above does not matter
+        self.assertEqual((self.status(p, "c"), p.members["b"].volume[1]), ("review_required", 0))
+        p.rates[0, 0, 1] = Rate(2000, 0, 1)                     # of the moment of the approval
+        for decision in "approved", "rejected", "approved":     # the first decision stands
+            self.assertEqual(p.decide(7, decision, "me", None, NOW).decision, "approved")
+        self.assertEqual((self.status(p, "c"), p.attributions["c"].qualified_at),
+                         ("rewarded", START + 2 * DAY))
+        self.assertEqual([r.amount for r in p.rewards if r.payer == "c"], [40])
+        self.assertEqual(self.pay(p, "c", 100), {})
+        self.assertEqual(p.members["b"].volume[1], 400)
+
+    def test_what_occurred_too_late_after_all(self):
+        p = self.held(qualify_days=10)
+        self.pay(p, "c", 100, at=START + 10 * DAY)
+        self.assertEqual(self.status(p, "c"), "review_required")
+        p.decide(7, "approved", "me", None, NOW)
+        self.assertEqual((self.status(p, "c"), len(p.rewards)), ("expired", 0))
+        p = self.held(qualify_days=10)
+        self.pay(p, "c", 100, at=START + 10 * DAY)
+        self.pay(p, "c", 100, at=START + 9 * DAY)
+        p.decide(7, "approved", "me", None, NOW)
+        self.assertEqual((self.status(p, "c"), len(p.rewards)), ("rewarded", 4))
+
+    def test_rejected_is_final(self):
+        p = self.held()
+        self.pay(p, "c", 100)
+        for decision in "rejected", "approved":
+            self.assertEqual(p.decide(7, decision, "me", None, NOW).decision, "rejected")
+        self.pay(p, "c", 100)
+        self.assertEqual((self.status(p, "c"), p.rewards, p.members["b"].volume[1]),
+                         ("rejected", [], 0))
+        self.assertEqual(self.pay(p, "d", 100), {"c": 10, "b": 5})
+        self.refused("RF010", p.decide, 8, "approved", "me", None, NOW)
+        p.attributions["b"].id = 8
+        self.refused("RF012", p.decide, 8, "approved", "me", None, NOW)
+
+    def test_caps_are_of_the_moment_of_the_approval(self):
+        p = self.held()
+        self.pay(p, "c", 100)
+        p.codes["code-b"].cap = 0
+        p.decide(7, "approved", "me", None, NOW)
+        self.assertEqual((self.status(p, "c"), len(p.rewards)), ("capped", 0))
+
+    def test_refunds_wait_with_their_payment(self):
+        for decision, left in ("approved", (0, 7, 7)), ("rejected", (0, 0, 0)):
+            p, self.refunds = self.held(), 0
+            self.refund(p, "p1", 101)       # which never fits
+            self.pay(p, "c", 100)
+            self.refund(p, "p1", 20, 10)
+            self.refused("22003", self.refund, p, "p1", 71)
+            self.assertEqual((p.refund_answer("r2"), p.do_not_fit()), (("waiting", 0, 0), []))
+            p.decide(7, decision, "me", None, NOW)
+            self.assertEqual((self.balance(p, "b"), p.given_back["p1"], p.do_not_fit()),
+                             (left, 30, ["r1"]))
+
+    def test_funnel(self):
+        p = self.held(time_zone="America/New_York")
+        p.campaigns[1] = Campaign(START, START + DAY, name="spring")
+        p.add_code("spring", "a", "campaign", 1)
+        for n, (code, utm) in enumerate((("code-a", None), ("code-a", "spring"), ("spring", "x"),
+                                         ("spring", None), ("spring", "x"))):
+            p.capture(code, f"k{n}", START, None, None, None, utm, None, None)
+        self.assertIsNone(p.attribute("e", "spring", START, "k1"))
+        self.assertIsNone(p.attribute("f", "spring", START, "k2"))
+        self.pay(p, "e", 100)
+        self.pay(p, "c", 100)
+        day = date(2023, 12, 31)
+        names = "clicks attributed qualified rewarded capped review_required rejected".split()
+        for arguments, expected in (
+                ((None, None, None), (5, 5, 1, 1, 0, 1, 0)), ((day, None, None), (5, 5, 1, 1, 0, 1, 0)),
+                ((None, day, None), (0,) * 7), ((day, day + DAY, "spring"), (2, 1, 1, 1, 0, 0, 0)),
+                ((None, None, "x"), (2, 1, 0, 0, 0, 0, 0)), ((None, None, ""), (0,) * 7)):
+            self.assertEqual(Books(p, NOW).funnel_stats(*arguments), dict(zip(names, expected)))
+
+    def test_leaderboard(self):
+        p = self.program({1: 1000, 2: 1000}, tree="a<b a<c d<e f<g h<i")
+        for user, amount in ("b", 50), ("c", 50), ("e", 100), ("g", 120), ("i", 70):
+            self.pay(p, user, amount)
+        self.refund(p, "p4", 120)
+        self.pay(p, "i", 10, at=START + 2 * DAY)
+        board = Books(p, NOW).leaderboard(None, None)
+        self.assertEqual([(r["rank"], r["user_id"], r["earned_micro"], r["rewards"], r["volume_micro"])
+                          for r in board], [(1, "a", 10, 2, 100), (1, "d", 10, 1, 100),
+                                            (3, "h", 8, 2, 80)])
+        p.members["d"].suspended = True
+        board = Books(p, NOW).leaderboard((START + 2 * DAY).date(), None)
+        self.assertEqual([(r["rank"], r["user_id"]) for r in board], [(1, "h")])
+
+    def test_clicks_are_clean(self):
+        p = self.program()
+        p.capture("CODE-A", "k", START, " /a\x00\u202eb?token=1#x", "\x1b\t", "x" * 101, "<b>", " 1.2.3.4 ", "")
+        p.capture("code-b", "k", START, *[None] * 6)
+        click = p.clicks["k"]
+        self.assertEqual((click.code, click.path, click.source, click.medium, click.utm, click.agent),
+                         ("code-a", "/ab", None, "x" * 100, "<b>", None))
+        self.refused("22023", p.capture, "?", "l", START, *[None] * 6)
+
+
+class Told(MoneyCase):
+    def test_what_happened(self):
+        p = self.program({1: 1000}, tree="a<b", event_days=30)
+        self.pay(p, "b", 100)
+        self.refund(p, "p1", 1, 50)         # the first one takes nothing
+        p.request_payout("a", "x", 5, None, None, NOW)
+        p.payout_to("x", "sent", NOW)
+        p.payout_to("x", "sent", NOW)
+        self.assertEqual(p.told, [
+            ("reward_created", "a", "p1", 1, "b", 10, "USD", START + DAY),
+            ("reward_reversed", "a", "p1", 1, 5, "USD"),
+            ("payout_moved", "a", "x", "requested", 5, "USD"),
+            ("payout_moved", "a", "x", "sent", 5, "USD")])
+        p.configure(event_days=None)
+        self.pay(p, "b", 100)
+        self.assertEqual(len(p.told), 4)
 
 
 class Statements(MoneyCase):

@@ -73,15 +73,16 @@ def check_links():
         report(not gone, f"{page} links to what is there", "\n".join(gone))
 
 
-def check_errors():
-    answer = subprocess.run([os.path.join(TOP, "scripts", "check-errors")], cwd=TOP, text=True,
+def check_script(name, what):
+    answer = subprocess.run([os.path.join(TOP, "scripts", name)], cwd=TOP, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    report(answer.returncode == 0, "docs/errors.md lists the errors that are raised", answer.stdout)
+    report(answer.returncode == 0, what, answer.stdout)
 
 
 run_blocks()
 check_versions()
 check_links()
-check_errors()
+check_script("check-errors", "docs/errors.md lists the errors that are raised")
+check_script("check-states", "docs/attributions.md lists the transitions that are tested")
 print(f"1..{number}")
 sys.exit(failures > 0)

@@ -24,6 +24,7 @@ INSERT INTO referral.tier VALUES (1, 1, 'bronze', 0), (1, 2, 'silver', 5);
 INSERT INTO referral.rate (program_id, level, rate_bps) VALUES (1, 1, 1500), (1, 2, 400);
 INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at, code_cap)
 VALUES (1, 7, 'now', now() - interval '1 day', now() + interval '1 day', 5);
+INSERT INTO referral.review_rule (program_id, rule, campaign_id) VALUES (1, 'campaign', 7);
 SET LOCAL referral.program_id = 1;
 SELECT ok((referral.attribute('bob', referral.enroll('ada', 'Ada'))).attributed, 'bob under ada');
 SELECT ok((referral.set_custom_slug('ada', 'ada')).code = 'ada', 'ada has a slug');
@@ -183,14 +184,92 @@ SELECT is(pg_temp.grants(format('fail_grant(%L, ''why'')', :'last')), '(key,ada,
 SELECT is(pg_temp.as_operator('recover_grants(-1)'), '(1,1,0)', 'which can be tried again');
 SELECT is(pg_temp.grants('claim_grants(300)'), '(key,ada,id,150,USD,p2,2,claimed)', 'as it is');
 
--- The anonymous: codes.
+-- Clicks, from whoever: the proxy knows better than the caller where from.
+CREATE FUNCTION pg_temp.click(headers text, call text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('request.headers', $1, true);
+    RETURN pg_temp.request('regress_anon', NULL, 'capture_click' || $2);
+END $$;
+SELECT is(pg_temp.click(headers, format('(''ADA'', %L, ''/l?x'', ''s'', ''m'', ''u%s'', ''4.4.4.4'', ''mine'')', 'c' || n, n)), 'c' || n, 'a click by ' || left(headers, 60))
+  FROM (VALUES (1, '{"x-real-ip": "1.1.1.1", "x-forwarded-for": "2.2.2.2, 3.3.3.3", "user-agent": "UA"}'), (2, '{"x-forwarded-for": " 2.2.2.2 , 3.3.3.3"}'),
+               (3, '{"X-Real-IP": "5.5.5.5", "x-real-ip": ""}'), (4, ''), (5, 'nonsense'), (6, '[1]'), (7, '"x"'), (8, 'null'),
+               (9, '{"x-real-ip": "\u0000"}'), (10, repeat('[', 100000)), (11, '{"x-forwarded-for": "2001:DB8::1"}')) t(n, headers);
+SELECT matches(pg_temp.click('', '(''ada'')'), '^[0-9a-f-]{36}$', 'an id is made');
+SELECT is(pg_temp.click('', '(''ada'', ''c1'', ''/other'')'), 'c1', 'one that is known comes back');
+SELECT is(pg_temp.click('', '(''<nobody>'')'), '22023 unknown_code', 'of a code there is');
+SELECT is(pg_temp.click('', '(''ada'', ''a b'')'), '22023 invalid click_id', 'and by a proper id');
+SELECT is(pg_temp.as_member('nova', 'capture_click(''ada'', ''c20'')'), 'c20', 'a member clicks');
+SELECT is(pg_temp.as_operator('capture_click(''ada'', ''c21'')'), 'c21', 'an operator, too');
+SELECT matches(pg_temp.as_member('gil', 'attribute(''ada'', ''c1'')'), '^\(t,,\d+,attributed\)$', 'and signs up');
+RESET SESSION AUTHORIZATION;
+SELECT results_eq($$
+    SELECT k.click_id COLLATE "default", k.ip_hash = sha256(s.salt || convert_to(t.ip, 'UTF8')),
+           k.agent_hash = sha256(s.salt || convert_to(t.agent, 'UTF8')), k.landing_path, k.utm_campaign
+    FROM referral.click k JOIN referral.click_salt s USING (program_id, salt_id)
+    JOIN (VALUES ('c1', '1.1.1.1', 'UA'), ('c2', '2.2.2.2', 'mine'), ('c3', '4.4.4.4', 'mine'), ('c10', '4.4.4.4', 'mine'), ('c11', '2001:db8::1', 'mine')) t(id, ip, agent)
+      ON t.id = k.click_id
+    ORDER BY length(k.click_id), 1 $$,
+    $$ VALUES ('c1', true, true, '/l', 'u1'), ('c2', true, true, '/l', 'u2'), ('c3', true, true, '/l', 'u3'), ('c10', true, true, '/l', 'u10'), ('c11', true, true, '/l', 'u11') $$,
+    'the hashes are those of the connection');
+SELECT is(count(*), 14::bigint, 'all in the program of the request') FROM referral.click k WHERE k.program_id = 1;
+
+-- What operators do with attributions.
+UPDATE referral.program SET event_days = 30 WHERE program_id = 1;
+SELECT (referral.campaign_code('ada', 7, 1)).code AS campaign_code \gset
+CREATE TEMP TABLE held AS
+SELECT 'h' || n AS held, (referral.attribute('h' || n, :'campaign_code', program_id => 1)).attribution_id AS id FROM generate_series(1, 3) n;
+GRANT SELECT ON held TO PUBLIC;
+SELECT (referral.record_payment('h1', 'h1', 2000, program_id => 1)).rewards AS rewards_of_h1 \gset
+SET SESSION AUTHORIZATION regress_login;
+CREATE FUNCTION pg_temp.decide(call text, who text, more text DEFAULT '') RETURNS text LANGUAGE sql AS
+    $$ SELECT regexp_replace(pg_temp.as_operator(format('%s(%s%s)', $1, id, $3)), '^\(\d+,|[A-Z2-9]{8}', '#', 'g') FROM held WHERE held = $2 $$;
+SELECT is(pg_temp.as_operator('list_attributions(status => ''{review_required}'', max_rows => 2)'),
+    pg_temp.as_operator('list_attributions(''ada'', ''{review_required}'', ''now'', false, 2)'), 'the queue');
+SELECT is(pg_temp.decide('approve_attribution', 'h1'), '#qualified,#,now,h1,,ada,Ada,T,,T,T,,t,h1,300,)', 'one is approved: what he paid counts now');
+SELECT is(pg_temp.decide('reject_attribution', 'h1', ', reason => ''late'''), '#qualified,#,now,h1,,ada,Ada,T,,T,T,,t,h1,300,)', 'for good');
+SELECT is(pg_temp.decide('reject_attribution', 'h2', ', ''boss'', ''why'''), '#rejected,#,now,h2,,ada,Ada,T,,,,,f,,,)', 'one is rejected');
+SELECT is(pg_temp.decide('approve_attribution', 'h2'), '#rejected,#,now,h2,,ada,Ada,T,,,,,f,,,)', 'for good, too');
+SELECT is(pg_temp.as_operator('approve_attribution(-1)'), 'RF010 unknown_attribution', 'of attributions there are');
+SELECT is(pg_temp.as_operator('reject_attribution((SELECT min(id) FROM referral_api.list_attributions(''bob'')))'), 'RF012 attribution_not_in_review', 'which are in review');
+SELECT is(pg_temp.as_operator(format('approve_attribution(%s, %L)', (SELECT id FROM held WHERE held = 'h3'), actor)), '22023 invalid actor', 'by somebody with a name')
+  FROM (VALUES (''), (repeat('x', 201))) t(actor);
+SELECT is(pg_temp.decide('reject_attribution', 'h3', format(', reason => %L', repeat('x', 2001))), '22023 invalid reason', 'for a reason of a length');
+SELECT matches(pg_temp.as_operator(format('attribution_detail(%s)', id)), '\{campaign\},.*,rejected,boss,why,', 'who decided, and why') FROM held WHERE held = 'h2';
+SELECT matches(pg_temp.as_operator(format('attribution_detail(%s)', id)), '\{campaign\},.*,approved,ops,,', 'the caller where nobody is named') FROM held WHERE held = 'h1';
+SELECT is(pg_temp.request('regress_operator', NULL, format('approve_attribution(%s)', id)), '42501 unauthenticated', 'or it is nobody') FROM held WHERE held = 'h3';
+SELECT matches(pg_temp.as_operator('attribution_detail(-1)'), '^\(,*\)$', 'nothing of an unknown one');
+SELECT is(pg_temp.as_operator(format('list_attributions(%s)', args)) IS NULL, none, 'attributions: ' || args) FROM (VALUES
+    ('''bob''', false), ('''gil'', campaign => ''u1''', false), ('''gil'', campaign => ''u2''', true), ('''gil'', before_id => 1', true), ('''nobody''', true),
+    ('pending_grant => true', false), ('status => ''{nonsense}''', true), ('''ada'', ''{rejected,capped}'', ''now'', false, -1, NULL', false)) t(args, none);
+CREATE FUNCTION pg_temp.counted(call text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    PERFORM set_config('request.jwt.claims', '{"sub": "ops", "program_id": 1}', true);
+    SET LOCAL ROLE regress_operator;
+    EXECUTE 'SELECT count(*) FROM referral_api.' || $1 INTO n;
+    RESET ROLE;
+    RETURN n;
+END $$;
+SELECT is(pg_temp.counted(format('list_attributions(max_rows => %s)', max_rows)), n::bigint, 'pages of ' || max_rows)
+  FROM (VALUES ('NULL', 50), ('-1', 50), ('7', 7), ('200', 200), ('201', 200), ('2147483647', 200), ('0', 0)) t(max_rows, n);
+SELECT is(pg_temp.as_operator('funnel_stats()'), '(14,257,2,1,0,1,1)', 'the funnel');
+SELECT is(pg_temp.as_operator('funnel_stats(campaign => ''u1'')'), '(1,1,0,0,0,0,0)', 'of a utm_campaign');
+SELECT is(pg_temp.as_operator('funnel_stats(current_date + 2, current_date + 3, ''now'')'), '(0,0,0,0,0,0,0)', 'of other days');
+SELECT is(pg_temp.as_operator('leaderboard()'), '(1,ada,Ada,750,3,6000)', 'the leaderboard');
+SELECT is(pg_temp.as_operator('leaderboard(current_date + 2, NULL, 1)'), NULL, 'of other days, too');
+SELECT is(pg_temp.as_operator('leaderboard(max_rows => 0)'), NULL, 'a page of it');
+SELECT matches(pg_temp.as_operator('next_events(0, 3)'), '^(\(\d+,attribution_decided,h\d,T,"[^()]*"\) ?){3}$', 'events');
+SELECT is(pg_temp.counted('next_events()'), 6::bigint, 'all of them');
+SELECT is(pg_temp.counted('next_events((SELECT max(id) FROM referral_api.next_events()))'), 0::bigint, 'and no more');
+
+-- The anonymous: codes and clicks.
 SELECT is(pg_temp.request('regress_anon', NULL, 'validate_code(''ADA'')'), '(t,)', 'anybody validates a code');
 SELECT is(pg_temp.request('regress_anon', NULL, 'validate_code(''ada'', ''bob'')'), '42501 not_yours',
     'not about somebody');
 SELECT matches(pg_temp.request('regress_anon', NULL, format('%I(%s)', proname,
               (SELECT string_agg('NULL', ', ') FROM generate_series(1, pronargs - pronargdefaults)))),
           '^42501 permission denied for function', proname || ' is not for the anonymous')
-  FROM api WHERE proname <> 'validate_code' ORDER BY proname;
+  FROM api WHERE proname NOT IN ('validate_code', 'capture_click') ORDER BY proname;
 SELECT is(pg_temp.request('regress_member', NULL, 'referral_overview()'), '42501 unauthenticated', 'a token without sub');
 RESET SESSION AUTHORIZATION;
 SELECT results_eq($$ SELECT action, note, actor FROM referral.member_audit ORDER BY audit_id $$,
@@ -226,6 +305,8 @@ SELECT is(pg_temp.as_member('new', 'referral_overview()'), '25006 not_a_member_y
 SELECT matches(pg_temp.as_member('ada', 'referral_overview()'), '^\([A-Z2-9]{8},ada,', 'a member may GET');
 SELECT matches(pg_temp.as_member('ada', 'list_rewards()'), ',300,', 'lists too');
 SELECT is(pg_temp.as_member('new', 'validate_code(''ada'')'), '(t,)', 'and codes, as may who is no member');
+SELECT doesnt_match(pg_temp.as_operator(call), '^[0-9A-Z]{5} ', call || ' by a GET')
+  FROM unnest('{funnel_stats(),leaderboard(),list_attributions(max_rows => 1),attribution_detail(1)}'::text[]) call;
 
 SELECT * FROM finish();
 ROLLBACK;

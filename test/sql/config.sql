@@ -51,9 +51,21 @@ INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at
 VALUES (1, 1, 'back', '2026-01-02', '2026-01-01');
 INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at)
 VALUES (1, 1, 'for ever', '2026-01-01', 'infinity');
+INSERT INTO referral.review_rule (program_id, rule) VALUES (1, 'moon_phase');
+INSERT INTO referral.review_rule (program_id, rule) VALUES (1, 'velocity');
+INSERT INTO referral.review_rule (program_id, rule, max_per_hour) VALUES (1, 'velocity', -1);
+INSERT INTO referral.review_rule (program_id, rule, max_per_hour) VALUES (1, 'same_ip', 5);
+INSERT INTO referral.review_rule (program_id, rule) VALUES (1, 'campaign');
+INSERT INTO referral.review_rule (program_id, rule, campaign_id) VALUES (1, 'campaign', 9);
+INSERT INTO referral.review_rule (program_id, rule, campaign_id) VALUES (1, 'same_ip', 9);
+INSERT INTO referral.review_rule (program_id, rule) VALUES (2, 'same_ip');
+INSERT INTO referral.program (name, click_days) VALUES ('x', 0);
+INSERT INTO referral.program (name, hash_days) VALUES ('x', 0);
+INSERT INTO referral.program (name, event_days) VALUES ('x', 0);
 \set VERBOSITY default
 TRUNCATE referral.rate;
-TRUNCATE referral.program, referral.tier, referral.rate, referral.campaign CASCADE;
+TRUNCATE referral.review_rule;
+TRUNCATE referral.program, referral.tier, referral.rate, referral.campaign, referral.review_rule CASCADE;
 
 -- Currency, zone and id are free until there is a payment.
 UPDATE referral.program SET currency = 'EUR', time_zone = 'Europe/Berlin' WHERE program_id = 1;
@@ -155,6 +167,10 @@ INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at
 VALUES (3, 1, 'May', '2026-05-01', '2026-06-01');
 INSERT INTO referral.tier VALUES (3, 1, 'one', 0);
 INSERT INTO referral.rate (program_id, tier, campaign_id, level, rate_bps) VALUES (3, 1, 1, 1, 1000);
+INSERT INTO referral.review_rule (program_id, rule, campaign_id) VALUES (3, 'campaign', 1);
+UPDATE referral.review_rule SET enabled = false WHERE program_id = 3;
+UPDATE referral.review_rule SET enabled = false WHERE program_id = 3;
+DELETE FROM referral.review_rule WHERE program_id = 3;
 UPDATE referral.rate SET rate_bps = 1500 WHERE program_id = 3;
 UPDATE referral.rate SET rate_bps = 1500 WHERE program_id = 3;
 UPDATE referral.rate SET valid_from = '2000-01-01' WHERE program_id = 3;
@@ -174,4 +190,43 @@ SELECT count(*) AS versions,
        bool_and(valid_from = last_to OR last_to IS NULL) AS seamless
 FROM (SELECT *, lag(valid_to) OVER (PARTITION BY relation ORDER BY history_id) AS last_to
       FROM referral.config_history) h;
+
+-- The days of the funnel are the zone's: while that may change, they move with
+-- it, for each code and campaign, and what was dropped stays where it was. At
+-- 02:00 in UTC it is the day before in New York and the same in Tokyo; at 20:00
+-- the same in New York, and the next in Tokyo.
+INSERT INTO referral.program (program_id, name) VALUES (4, 'moving');
+INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at) VALUES
+    (4, 1, 'held', '2024-01-01', '2025-01-01'), (4, 2, 'other', '2024-01-01', '2025-01-01');
+INSERT INTO referral.review_rule (program_id, rule, campaign_id) VALUES (4, 'campaign', 1);
+SET LOCAL referral.program_id = '4';
+SELECT referral.enroll('ann') IS NOT NULL AS ann;
+SELECT u, (referral.attribute(u, c.code, NULL, at::timestamptz)).status
+FROM (VALUES ('two', 0, '2024-05-05 02:00+0'), ('three', 1, '2024-05-05 02:00+0'), ('evening', 1, '2024-05-05 20:00+0'), ('next', 1, '2024-05-06 02:00+0'),
+             ('other', 2, '2024-05-05 12:00+0')) v(u, c, at),
+     LATERAL (SELECT k.code FROM referral.campaign_code('ann', nullif(v.c, 0)) k WHERE v.c > 0 UNION ALL SELECT referral.enroll('ann') WHERE v.c = 0) c;
+SELECT (referral.reject_attribution(attribution_id)).status FROM referral.attribution WHERE program_id = 4 AND user_id = 'next';
+INSERT INTO referral.click (program_id, click_id, code_id, clicked_at, utm_key)
+SELECT 4, h || ':00', code_id, date_trunc('day', now(), 'UTC') - interval '2 days' + h * interval '1 hour', 7
+FROM referral.code, unnest('{2,12,20}'::int[]) h WHERE program_id = 4 AND user_id = 'ann' AND kind = 'uid';
+-- the counter knows of a fourth, which was dropped
+SELECT referral.count_funnel(4, (now() AT TIME ZONE 'UTC')::date - 2, 0, 7, 'clicks', 4);
+CREATE TEMP VIEW funnel AS
+    SELECT CASE WHEN utm_key = 7 THEN format('%s days ago', (now() AT TIME ZONE 'UTC')::date - day) ELSE day::text END AS day, campaign_id, utm_key,
+           sum(clicks) AS clicks, sum(attributed) AS attributed, sum(review_required) AS review, sum(rejected) AS rejected
+    FROM referral.funnel WHERE program_id = 4 GROUP BY funnel.day, 2, 3
+    HAVING (sum(clicks), sum(attributed), sum(review_required), sum(rejected)) <> (0, 0, 0, 0) ORDER BY utm_key, funnel.day, 2;
+TABLE funnel;
+UPDATE referral.program SET time_zone = 'America/New_York' WHERE program_id = 4;
+TABLE funnel;
+UPDATE referral.program SET time_zone = 'Asia/Tokyo', name = 'moved' WHERE program_id = 4;
+TABLE funnel;
+SELECT * FROM referral.verify(4);
+-- What counts from now on counts by the new zone; back again, it is as it was.
+SELECT (referral.attribute('late', referral.enroll('ann'), NULL, '2024-05-05 20:00+0')).status;
+UPDATE referral.program SET time_zone = 'UTC' WHERE program_id = 4;
+TABLE funnel;
+SELECT * FROM referral.verify(4);
+SELECT count(*) AS rows, count(*) FILTER (WHERE 0 = ALL (ARRAY[clicks, attributed, review_required, rejected])) AS of_nothing
+FROM referral.funnel WHERE program_id = 4;
 ROLLBACK;

@@ -27,7 +27,8 @@ UNION ALL SELECT 'paid', count(*), sum(volume_micro + deposits_micro + payments 
 UNION ALL SELECT 'invited', count(*), sum(paid_invitees) FROM referral.invited
 UNION ALL SELECT 'code_use', count(*), sum(used) FROM referral.code_use
 UNION ALL SELECT 'campaign_spent', count(*), sum(amount_micro) FROM referral.campaign_spent
-UNION ALL SELECT 'downline', count(*), sum(members) FROM referral.downline;
+UNION ALL SELECT 'downline', count(*), sum(members) FROM referral.downline
+UNION ALL SELECT 'funnel', count(*), sum(clicks + attributed + review_required + rejected + qualified + rewarded + granted + capped) FROM referral.funnel;
 SET client_min_messages = notice;
 
 -- Nothing to do: nothing is done, and nothing is left of it.
@@ -45,6 +46,7 @@ INSERT INTO referral.invited SELECT program_id, member_id, month, n, CASE n WHEN
 INSERT INTO referral.code_use SELECT program_id, code_id, n, CASE n WHEN 1001 THEN 1 ELSE -1 END FROM referral.code, generate_series(1001, 1002) n;
 INSERT INTO referral.campaign_spent SELECT program_id, campaign_id, n, CASE n WHEN 1001 THEN 1 ELSE -1 END FROM referral.campaign_spent, generate_series(1001, 1002) n;
 INSERT INTO referral.downline SELECT program_id, member_id, level, n, CASE n WHEN 1001 THEN 1 ELSE -1 END FROM referral.downline, generate_series(1001, 1002) n;
+INSERT INTO referral.funnel SELECT program_id, day, campaign_id, utm_key, n, f, f, f, f, f, f, f, f FROM referral.funnel, (VALUES (1001, 7), (2001, -7)) v(n, f) WHERE part < 1000;
 TABLE public.parts;
 SET client_min_messages = notice;
 CALL referral.maintain(2);
@@ -80,6 +82,25 @@ CALL referral.maintain();
 SELECT refund_id, total_micro FROM referral.refund_applied ORDER BY payment_no, total_micro;
 SELECT invariant, subject, expected, found, hint FROM referral.verify() ORDER BY 2;
 CALL referral.maintain();
+
+-- What is no longer kept: clicks, in batches; hashes, a salt, events, a rare label.
+SET client_min_messages = warning;
+UPDATE referral.program SET click_days = 60, hash_days = 10, event_days = 7 WHERE program_id = 1;
+INSERT INTO referral.code (program_id, user_id, code, kind) VALUES (1, 'a', 'click-me', 'custom');
+SELECT count(referral.capture_click('click-me', 'c' || n, utm_campaign => CASE WHEN n > 12002 THEN 'rare' ELSE 'summer' END, ip => '::1')) FROM generate_series(1, 12005) n;
+UPDATE referral.click SET clicked_at = now() - CASE WHEN click_id IN ('c1', 'c2') THEN interval '11 days' ELSE interval '70 days' END;
+UPDATE referral.funnel SET day = day - 70 WHERE clicks > 0;
+INSERT INTO referral.event (program_id, kind, user_id, data, created_at) SELECT 1, 'reward_created', 'a', '{}', now() - d * interval '1 day' FROM generate_series(6, 8) d;
+INSERT INTO referral.event_pending (program_id, kind, subject_id, created_at) SELECT 1, 'reward_created', 1, now() - d * interval '1 day' FROM generate_series(6, 8) d;
+SELECT referral.rotate_salt() > 0 AS rotated;
+SET client_min_messages = notice;
+CALL referral.maintain(1);
+SELECT click_id, ip_hash, salt_id FROM referral.click ORDER BY 1;
+SELECT CASE utm_key WHEN 0 THEN 'none' WHEN 1 THEN 'other' ELSE 'summer' END AS label, sum(clicks), count(*) AS rows FROM referral.funnel WHERE clicks > 0 GROUP BY 1 ORDER BY 1;
+SELECT (SELECT count(*) FROM referral.click_salt WHERE program_id = 1) AS salts, (SELECT count(*) FROM referral.event) AS events, (SELECT count(*) FROM referral.event_pending) AS pending;
+CALL referral.maintain(1);
+UPDATE referral.program SET event_days = NULL WHERE program_id = 1;
+CALL referral.maintain(1);
 
 -- Not in a transaction that is not its own; not at a level that sees the past;
 -- names in its way mean nothing to it.

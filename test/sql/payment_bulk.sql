@@ -31,7 +31,7 @@ BEGIN
             CALL join_by(format('u%s<u%s', i, (i - 1) / 5), at => '2024-01-01 00:00+00'::timestamptz + i * interval '1 hour',
                          campaign => CASE WHEN i % 7 = 0 THEN 1 ELSE 0 END);
         END LOOP;
-        UPDATE referral.attribution SET decision = 'review_required' WHERE program_id = p AND user_id IN ('u50', 'u100', 'u119');
+        CALL hold('{u50,u100,u119}');
     END LOOP;
 END $$;
 CREATE TABLE told.batch AS

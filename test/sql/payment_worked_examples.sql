@@ -246,7 +246,8 @@ INSERT INTO referral.program (program_id, name, max_level) VALUES (19, 'rejected
 INSERT INTO referral.rate (program_id, level, rate_bps) VALUES (19, 1, 1000);
 SET referral.program_id = 19;
 CALL join_by('b<a');
-UPDATE referral.attribution SET decision = 'rejected' WHERE program_id = 19;
+CALL hold('{b}');
+SELECT status FROM referral.reject_attribution((SELECT attribution_id FROM referral.attribution WHERE program_id = 19));
 INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro) VALUES (19, 'rejected', 'b', 1000);
 SELECT * FROM earned();
 SELECT * FROM members ORDER BY who COLLATE "C";

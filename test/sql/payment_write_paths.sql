@@ -23,7 +23,7 @@ BEGIN
         PERFORM set_config('referral.program_id', p::text, false);
         CALL join_by('b<a c<b d<b e<c f<b');
         CALL join_by('g<a h<a', campaign => 1);
-        UPDATE referral.attribution SET decision = 'review_required' WHERE program_id = p AND user_id = 'f';
+        CALL hold('{f}');
     END LOOP;
 END $$;
 

@@ -29,6 +29,7 @@ SELECT is_empty($$
 SELECT is_empty($$
     SELECT signature, proconfig FROM routine
     WHERE lanname <> 'c' AND NOT (prokind = 'p' AND prosrc ~* '\mCOMMIT\M')
+      AND prosqlbody IS NULL    -- bound when it was made
       AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false) $$,
     'every function that does not commit has its search_path pinned');
 SELECT is_empty($$
@@ -51,7 +52,9 @@ SELECT is_empty($$ SELECT signature FROM routine
 SELECT bag_eq($$ SELECT signature FROM routine WHERE schema = 'referral' AND prosecdef
                      AND prorettype = 'trigger'::regtype $$,
     ARRAY['referral.check_tiers()', 'referral.keep_auto_tiers()', 'referral.keep_history()',
-          'referral.number_program()', 'referral.protect_program()'],
+          'referral.move_funnel()',
+          'referral.make_salt()', 'referral.number_program()', 'referral.protect_program()',
+          'referral.start_events()'],
     'these triggers run with the rights of their owner');
 SELECT is_empty($$ SELECT signature FROM routine WHERE schema = 'referral' AND prosecdef
                    AND prorettype <> 'trigger'::regtype $$,

@@ -13,19 +13,25 @@ VALUES (72, 'verify', 'America/New_York', 30, 3), (73, 'beside', 'UTC', 0, 3);
 SET LOCAL referral.program_id = '72';
 INSERT INTO referral.tier (program_id, tier, label, min_paid_invitees) VALUES (72, 1, 'One', 0), (72, 2, 'Two', 2);
 INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at, code_cap, budget_micro)
-VALUES (72, 1, 'spring', '2024-01-01', '2025-01-01', 5, 100000);
+VALUES (72, 1, 'spring', '2024-01-01', '2025-01-01', 5, 100000), (72, 2, 'held', '2024-01-01', '2025-01-01', NULL, NULL);
+INSERT INTO referral.review_rule (program_id, rule, campaign_id) VALUES (72, 'campaign', 2);
 INSERT INTO referral.rate (program_id, campaign_id, tier, level, rate_bps, flat_micro)
 VALUES (72, 0, 0, 0, 50, 1), (72, 0, 0, 1, 1000, 0), (72, 0, 2, 1, 1500, 0), (72, 0, 0, 2, 333, 0),
        (72, 1, 0, 1, 2000, 0), (73, 0, 0, 1, 100, 0);
 
 -- top <- ann, bob; ann <- dan <- eve; camp by top's campaign code
-SELECT count(referral.enroll(u)) FROM unnest('{top,ann,bob,dan,eve,camp,lone,apex}'::text[]) u;
+SELECT count(referral.enroll(u)) FROM unnest('{top,ann,bob,dan,eve,camp,lone,apex,desk}'::text[]) u;
 SELECT u, a.attributed
 FROM (VALUES (1, 'ann', 'top'), (2, 'bob', 'top'), (3, 'dan', 'ann'), (4, 'eve', 'dan')) v(n, u, under),
      LATERAL referral.attribute(u, referral.enroll(under), NULL, '2024-01-01 00:00+0') a
 ORDER BY n;
 SELECT a.attributed
 FROM referral.campaign_code('top', 1) c, LATERAL referral.attribute('camp', c.code, NULL, '2024-01-01 00:00+0') a;
+-- Held for review, of whom later one is approved and one rejected; clicks.
+SELECT u, a.status FROM unnest('{hal,ivy,jon}'::text[]) u, LATERAL referral.campaign_code('desk', 2) c,
+     LATERAL referral.attribute(u, c.code, NULL, '2024-01-01 00:00+0') a;
+SELECT count(referral.capture_click(referral.enroll('ann'), 'k' || n, utm_campaign => (ARRAY['news', NULL])[n % 2 + 1])) AS clicks
+FROM generate_series(1, 5) n;
 
 -- All that a history can hold: deposits, bases, days, a hold that changes,
 -- payments before the attribution, unknown payers, a late attribution.
@@ -56,6 +62,13 @@ INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VA
 UPDATE referral.program SET debt_policy = 'only_pending' WHERE program_id = 72;
 INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES (72, 'r5', 'q2', 40000), (72, 'r6', 'q2', 10000);
 UPDATE referral.program SET debt_policy = 'unlimited' WHERE program_id = 72;
+-- Payments of those in review, with a refund; decisions.
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES
+(72, 'h1', 'hal', 30000, '2024-02-01'), (72, 'h2', 'hal', 20000, '2024-01-15'), (72, 'i1', 'ivy', 30000, '2024-02-01'), (72, 'j1', 'jon', 30000, '2024-02-01');
+INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES (72, 'rh', 'h1', 1000), (72, 'ri', 'i1', 1000);
+SELECT u, (referral.approve_attribution(attribution_id, 'ops', 'known')).status
+FROM unnest('{ivy}'::text[]) u JOIN referral.attribution a ON a.program_id = 72 AND a.user_id = u;
+SELECT (referral.reject_attribution(attribution_id, 'ops', 'same flat')).status FROM referral.attribution WHERE program_id = 72 AND user_id = 'jon';
 CREATE FUNCTION pg_temp.member(text) RETURNS bigint LANGUAGE sql AS
     $$ SELECT member_id FROM referral.member WHERE program_id = 72 AND user_id = $1 $$;
 SELECT (referral.spend('top', 12000, 's1')).amount_micro AS s1, (referral.spend('top', 400, 's2')).amount_micro AS s2;
@@ -318,6 +331,62 @@ CALL pg_temp.broken('qualified, yet capped',
     $$UPDATE referral.attribution SET decision = 'capped' WHERE program_id = 72 AND user_id = 'bob'$$);
 CALL pg_temp.broken('qualified by no payment',
     $$UPDATE referral.attribution SET qualified_at = qualified_at - interval '1 second' WHERE program_id = 72 AND user_id = 'bob'$$);
+CALL pg_temp.broken('qualified by another payment of his, and by one of somebody else',
+    $$UPDATE referral.attribution SET first_payment_no = (SELECT payment_no FROM referral.payment WHERE program_id = 72 AND payment_id = 'p2')
+      WHERE program_id = 72 AND user_id = 'ann'$$,
+    $$UPDATE referral.attribution SET first_payment_no = (SELECT payment_no FROM referral.payment WHERE program_id = 72 AND payment_id = 'p2')
+      WHERE program_id = 72 AND user_id = 'bob'$$);
+CALL pg_temp.broken('a first payment of somebody who did not qualify',
+    $$UPDATE referral.attribution SET first_payment_no = 1 WHERE program_id = 72 AND user_id = 'jon'$$);
+CALL pg_temp.broken('qualified before that was noted is no fault',
+    $$UPDATE referral.attribution SET first_payment_no = NULL WHERE program_id = 72$$);
+
+-- Reviews.
+CALL pg_temp.broken('in review, by no rule',
+    $$UPDATE referral.attribution SET decision = 'review_required' WHERE program_id = 72 AND user_id = 'top'$$);
+CALL pg_temp.broken('approved by hand: of the attribution alone',
+    $$UPDATE referral.attribution SET decision = NULL WHERE program_id = 72 AND user_id = 'hal'$$);
+CALL pg_temp.broken('and of the review alone',
+    $$UPDATE referral.attribution_review SET decision = 'approved', actor = 'x', decided_at = now() WHERE program_id = 72 AND decision IS NULL$$);
+CALL pg_temp.broken('rejected by hand, although approved',
+    $$UPDATE referral.attribution SET decision = 'rejected' WHERE program_id = 72 AND user_id = 'ivy'$$);
+CALL pg_temp.broken('rejected, and yet not',
+    $$UPDATE referral.attribution SET decision = NULL WHERE program_id = 72 AND user_id = 'jon'$$);
+CALL pg_temp.broken('a review undone',
+    'ALTER TABLE referral.attribution_review DISABLE TRIGGER protect',
+    $$UPDATE referral.attribution_review SET decision = NULL, actor = NULL, decided_at = NULL WHERE program_id = 72 AND decision = 'rejected'$$);
+CALL pg_temp.broken('a review lost',
+    $$DELETE FROM referral.attribution_review WHERE program_id = 72 AND decision IS NULL$$);
+CALL pg_temp.broken('a payment that waits under another number, at another time, for somebody else',
+    $$UPDATE referral.payment_waiting SET payment_no = -1 WHERE program_id = 72 AND payment_id = 'h1'$$,
+    $$UPDATE referral.payment_waiting SET member_id = pg_temp.member('jon') WHERE program_id = 72 AND payment_id = 'h2'$$);
+
+-- The funnel.
+CALL pg_temp.broken('every stage',
+    $$UPDATE referral.funnel SET clicks = clicks - 1, attributed = attributed + 1, review_required = review_required + 1,
+         rejected = rejected + 1, qualified = qualified + 1, rewarded = rewarded - 1, granted = granted - 1, capped = capped + 1
+      WHERE program_id = 72 AND (clicks = 3 OR campaign_id = 2)$$);
+CALL pg_temp.broken('a day lost',
+    $$DELETE FROM referral.funnel WHERE program_id = 72 AND day = '2023-12-31' AND campaign_id = 0$$);
+CALL pg_temp.broken('a campaign that is none',
+    $$UPDATE referral.funnel SET campaign_id = 9 WHERE program_id = 72 AND campaign_id = 1$$);
+CALL pg_temp.broken('two parts that add up to the same are no fault',
+    $$INSERT INTO referral.funnel SELECT program_id, day, campaign_id, utm_key, -1, 7, 7, 7, 7, 7, 7, 7, 7 FROM referral.funnel WHERE program_id = 72 AND campaign_id = 2$$,
+    $$INSERT INTO referral.funnel SELECT program_id, day, campaign_id, utm_key, -2, -7, -7, -7, -7, -7, -7, -7, -7 FROM referral.funnel WHERE program_id = 72 AND part = -1$$);
+CALL pg_temp.broken('dropped clicks are no fault',
+    $$DELETE FROM referral.click WHERE program_id = 72 AND click_id IN ('k1', 'k2', 'k3')$$);
+CALL pg_temp.broken('a click that nobody counted; one older than any that are kept',
+    $$INSERT INTO referral.click (program_id, click_id, code_id, clicked_at) SELECT 72, 'k6', code_id, '2023-06-01' FROM referral.click WHERE program_id = 72 AND click_id = 'k1'$$,
+    $$INSERT INTO referral.click (program_id, click_id, code_id) SELECT 72, 'k7', code_id FROM referral.click WHERE program_id = 72 AND click_id = 'k1'$$);
+CALL pg_temp.broken('nor is one that was kept too short once',
+    $$UPDATE referral.program SET click_days = 1 WHERE program_id = 72$$,
+    $$UPDATE referral.program SET click_days = 365 WHERE program_id = 72$$,
+    $$INSERT INTO referral.click (program_id, click_id, code_id, clicked_at) SELECT 72, 'k8', code_id, now() - interval '32 days' FROM referral.click WHERE program_id = 72 AND click_id = 'k1'$$);
+CALL pg_temp.broken('but one within attribution_days, which were always 30, is',
+    $$UPDATE referral.program SET click_days = 1 WHERE program_id = 72$$,
+    $$INSERT INTO referral.click (program_id, click_id, code_id, clicked_at) SELECT 72, 'k9', code_id, now() - interval '28 days' FROM referral.click WHERE program_id = 72 AND click_id = 'k1'$$);
+CALL pg_temp.broken('an attribution under another campaign',
+    $$UPDATE referral.attribution SET utm_key = 5 WHERE program_id = 72 AND user_id = 'bob'$$);
 
 -- Only the program asked for; a program that is not there has no books, but
 -- for payments that nobody could refuse.

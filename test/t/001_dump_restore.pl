@@ -109,6 +109,9 @@ $node->safe_psql('before', q{
 cmp_ok($node->safe_psql('before', 'SELECT count(*) FROM referral.reward'), '>', 100,
 	'there are rewards to lose or to double');
 
+# From here on there are events, of which a worker reads a part.
+$node->safe_psql('before', 'UPDATE referral.program SET event_days = 36500');
+
 # Money given back, owed, spent, paid out, on its way, corrected, granted.
 $node->safe_psql('before', q{
 	INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro)
@@ -129,6 +132,38 @@ is($node->safe_psql('before', q{
 	SELECT count(*) = 1 FROM referral.refund_waiting UNION ALL
 	SELECT count(*) > 0 FROM referral.write_off UNION ALL
 	SELECT count(*) = 0 FROM referral.verify()}), "t\nt\nt\nt", 'there is debt, a refund that waits, a write-off');
+
+my $position = $node->safe_psql('before', q{
+	SELECT max(id) FROM referral.next_events(0, 100)});
+
+my $key = $node->safe_psql('before', q{SELECT api_key FROM referral.create_api_key('operator')});
+
+# Clicks under two salts; reviews: open, with payments and a refund that wait,
+# approved and rejected. Nobody has read the events of this.
+$node->safe_psql('before', q{
+	INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at)
+	VALUES (1, 2, 'held', '2026-01-01', '2026-02-01');
+	INSERT INTO referral.review_rule (program_id, rule, campaign_id) VALUES (1, 'campaign', 2), (1, 'same_ip', 0);
+	SELECT referral.capture_click(referral.enroll('u1'), 'k0', '/a?b=c', 'mail', 'link', 'news', '10.9.9.9', 'Agent 0');
+	SELECT referral.rotate_salt();
+	SELECT referral.capture_click(referral.enroll('u1'), 'k1', '/a?b=c', 'mail', 'link', 'news', '10.9.9.9', 'Agent 0');
+	SELECT referral.attribute('v1', referral.enroll('u1'), 'k1');
+	SELECT referral.attribute('w' || n, (SELECT code FROM referral.campaign_code('u4', 2)), at => '2026-01-05')
+	FROM generate_series(1, 3) n;
+	INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at)
+	VALUES (1, 'wp2', 'w1', 2000000, '2026-01-07'), (1, 'wp1', 'w1', 1000000, '2026-01-06'),
+	       (1, 'wp3', 'w3', 1000000, '2026-01-06');
+	INSERT INTO referral.refund (program_id, refund_id, payment_id, amount_micro) VALUES (1, 'wr', 'wp1', 500000);
+	SELECT referral.reject_attribution(attribution_id, 'ops', 'known') FROM referral.attribution WHERE user_id = 'w2';
+	SELECT referral.approve_attribution(attribution_id, 'ops') FROM referral.attribution WHERE user_id = 'w3'});
+is($node->safe_psql('before', q{
+	SELECT count(*) = 2 FROM referral.payment_waiting UNION ALL
+	SELECT count(*) = 2 FROM referral.refund_waiting UNION ALL
+	SELECT count(*) = 3 FROM referral.attribution_review UNION ALL
+	SELECT count(*) > 5 FROM referral.event_pending UNION ALL
+	SELECT count(DISTINCT salt) = 2 FROM referral.click_salt UNION ALL
+	SELECT count(DISTINCT ip_hash) = 2 FROM referral.click UNION ALL
+	SELECT count(*) = 0 FROM referral.verify()}), "t\nt\nt\nt\nt\nt\nt", 'there are clicks, reviews, events not numbered');
 
 my $before = picture('before');
 for my $way (
@@ -168,6 +203,43 @@ for my $way (
 		SELECT r.reversed_micro, (referral.spend('u2', 1000, 'next')).amount_micro
 		FROM referral.list_rewards('u1', max_rows => 1) r}), '5000|1000',
 		"$name: it takes half, and of the rest something is spent");
+
+	is($node->safe_psql($db, q{
+		SELECT (referral.approve_attribution(attribution_id, 'ops')).status, referral.attribution_status(1, 'w2')
+		FROM referral.attribution WHERE user_id = 'w1'}), 'qualified|rejected',
+		"$name: the open review can be decided, the others are");
+	is($node->safe_psql($db, q{
+		SELECT r.payment_id, r.level, r.amount_micro, r.reversed_micro
+		FROM referral.payment p JOIN referral.reward_state r USING (payment_id)
+		WHERE p.user_id = 'w1' ORDER BY p.occurred_at, r.level}),
+		"wp1|1|150000|75000\nwp1|2|40000|20000\nwp1|3|10000|5000\n" .
+		"wp2|1|300000|0\nwp2|2|80000|0\nwp2|3|20000|0",
+		"$name: the payments that waited earn, and half of one is given back");
+	is($node->safe_psql($db, q{
+		SELECT referral.capture_click(referral.enroll('v1'), 'k2', ip => '10.9.9.9');
+		SELECT (referral.attribute('v2', referral.enroll('v1'), 'k2')).status;
+		SELECT rules FROM referral.attribution_review JOIN referral.attribution USING (attribution_id) WHERE user_id = 'v2';
+		SELECT salt_id FROM referral.click_salt s WHERE salt_id = referral.rotate_salt()
+	}), "k2\nreview_required\n{same_ip}", "$name: an address is recognised under the old salt");
+
+	is($node->safe_psql($db, qq{
+		CREATE TEMP TABLE told AS SELECT * FROM referral.next_events($position, 1000);
+		SELECT min(id) = $position + 1 AND max(id) = $position + count(*) AND count(*) = 36 FROM told;
+		SELECT string_agg(concat_ws(' ', user_id, data ->> 'decision', data ->> 'tier_label'), ', ' ORDER BY id)
+		FROM told WHERE kind IN ('attribution_decided', 'tier_changed');
+		SELECT string_agg(format('%s for %s', data ->> 'payment_id', user_id), ', ' ORDER BY id)
+		FROM told WHERE kind = 'reward_created'}), "t\n" .
+		'w1 review_required, w2 review_required, w3 review_required, w2 rejected, w3 approved, ' .
+		"w1 approved, u4 silver, v2 review_required\n" .
+		'wp3 for u4, wp3 for u3, wp3 for u2, next for u3, next for u2, next for u1, ' .
+		'wp1 for u4, wp1 for u3, wp1 for u2, wp2 for u4, wp2 for u3, wp2 for u2',
+		"$name: the worker reads on where it was: no event is lost and none comes twice");
+	is($node->safe_psql($db, q{
+		SELECT sum(clicks), sum(attributed), sum(review_required), sum(rejected), sum(qualified),
+		       sum(rewarded), sum(granted), sum(capped) FROM referral.funnel}),
+		'3|8|1|1|5|5|2|0', "$name: the funnel counts on");
+	is($node->safe_psql($db, qq{SELECT referral.api_key_program('$key', 'operator')}), '1',
+		"$name: a key that was shown once opens still");
 	is($node->safe_psql($db, 'SELECT * FROM referral.verify()'), '', "$name: the books are still sound");
 	is($node->safe_psql($db, q{
 		INSERT INTO referral.program (name) VALUES ('three') RETURNING program_id}), '2',
