@@ -93,6 +93,13 @@ test('a member may do nothing of an operator\'s', async () => {
         explain_payment: { payment_id: 'p1' },
         explain_reward: { id: 1 },
         verify: {},
+        approve_attribution: { id: 1 },
+        reject_attribution: { id: 1 },
+        list_attributions: {},
+        attribution_detail: { id: 1 },
+        funnel_stats: {},
+        leaderboard: {},
+        next_events: {},
     };
     for (const [name, args] of Object.entries(attempts)) {
         assert.equal((await call(name, args, member('ada'))).status, 403, name);

@@ -121,6 +121,12 @@ test('each situation has its status', async () => {
         ['record_payment', { payment_id: 'txt', user_id: 'bob', amount_micro: 'ten' }, operator(), 400, '22P02'],
         ['record_payment', { payment_id: 'p2', user_id: 'bob', amount_micro: 1 }, operator({ program_id: 9 }),
             409, '23503'],
+        ['capture_click', { code: 'NOSUCHCODE' }, member('ada'), 400, '22023', 'unknown_code'],
+        ['capture_click', { code: 'NOSUCHCODE', click_id: 'a/b' }, member('ada'), 400, '22023', 'invalid click_id'],
+        ['approve_attribution', { id: -1 }, operator(), 400, 'RF010', 'unknown_attribution'],
+        ['reject_attribution', { id: 1 }, operator(), 400, 'RF012', 'attribution_not_in_review'],
+        ['reject_attribution', { id: 1, actor: '' }, operator(), 400, '22023', 'invalid actor'],
+        ['funnel_stats', { since: 'yesteryear' }, operator(), 400, '22007'],
         ['no_such_function', {}, operator(), 404, 'PGRST202'],
     ];
     await call('set_custom_slug', { slug: 'bobs-own' }, member('bob'));

@@ -73,6 +73,9 @@ class ReviewSteps:
         self.clicks += 1
         click = self.random.choice(known) if known and self.chance(8) else f"click-{self.clicks}"
         code = code or self.any_code(tenant)
+        if self.chance(15):
+            self.execute(f"{tenant.id}: new salt", "SELECT referral.rotate_salt(%(id)s)", id=tenant.id)
+            model.salt += 1
         body = {"path": self.random.choice(PATHS), "source": self.random.choice(LABELS),
                 "medium": self.random.choice(LABELS), "utm": self.random.choice(LABELS),
                 "ip": self.random.choice(ADDRESSES), "agent": self.pick(None, "", "Mozilla/5.0")}

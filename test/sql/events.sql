@@ -212,9 +212,9 @@ SELECT is((SELECT count(*) FROM pg_temp.news(1, 0)), 0::bigint, 'none asked for'
 SELECT is(pg_temp.pending(), 500::bigint, 'another 1,000 numbered');
 SELECT is((SELECT count(*) FROM pg_temp.news(1, at_most)), expected, 'at most ' || coalesce(at_most::text, 'null'))
 FROM (VALUES (1, 1::bigint), (NULL, 100), (-1, 100), (-2147483648, 100), (2000, 2000), (2147483647, 196), (5, 0)) t(at_most, expected);
-SELECT is(pg_temp.outcome(format('next_events(%s, 1)', after)), expected, 'after ' || after) FROM (VALUES
-    ('NULL', '1 rows'), ('-1', '1 rows'), ('-9223372036854775808', '1 rows'), ('9223372036854775807', '22023 unknown_position'),
-    ((SELECT last_value FROM referral.event_id_seq)::text, '0 rows'), ((SELECT last_value + 1 FROM referral.event_id_seq)::text, '22023 unknown_position')) t(after, expected);
+SELECT is(pg_temp.outcome(format('next_events(%s, 1)', after)), expected, 'after ' || what) FROM (VALUES
+    ('NULL', '1 rows', 'NULL'), ('-1', '1 rows', '-1'), ('-9223372036854775808', '1 rows', 'the least'), ('9223372036854775807', '22023 unknown_position', 'the greatest'),
+    ((SELECT last_value FROM referral.event_id_seq)::text, '0 rows', 'the last'), ((SELECT last_value + 1 FROM referral.event_id_seq)::text, '22023 unknown_position', 'one beyond')) t(after, expected, what);
 SELECT is((SELECT count(*) FROM referral.next_events(0, 2147483647)), (SELECT count(*) FROM referral.event WHERE program_id = 1), 'all of them, from the beginning');
 SELECT results_eq('SELECT id FROM referral.next_events(0, 10000)', 'SELECT event_id FROM referral.event WHERE program_id = 1 ORDER BY event_id', 'in order');
 SELECT is_empty('SELECT FROM (SELECT id, lag(id) OVER () AS before FROM referral.next_events(0, 10000)) e WHERE id <= before', 'which rises');

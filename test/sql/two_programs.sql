@@ -16,8 +16,9 @@ CREATE PROCEDURE pg_temp.live(program bigint, factor bigint) LANGUAGE plpgsql AS
 DECLARE
     mark text := '-' || program;
 BEGIN
+    UPDATE referral.program p SET event_days = 30 WHERE p.program_id = live.program;
     PERFORM referral.enroll(u, u || mark, 'https://example.org/' || u || mark, program)
-    FROM unnest('{top,ann,bob,dan,eve,far}'::text[]) u;
+    FROM unnest('{top,ann,bob,dan,eve,far,hal,zed}'::text[]) u;
     PERFORM referral.attribute('ann', referral.enroll('top', program_id => program), NULL, '2024-01-01', program);
     PERFORM referral.attribute('bob', referral.enroll('top', program_id => program), NULL, '2024-01-01', program);
     PERFORM referral.attribute('dan', referral.enroll('ann', program_id => program), NULL, '2024-01-01', program);
@@ -62,6 +63,24 @@ BEGIN
     PERFORM referral.payout_failed('w3', 'reason' || mark, program);
     PERFORM referral.payout_cancel('w4', program);
     PERFORM referral.payout_batch('b1', 100 * factor, program);
+    -- by clicks, of which two are held
+    PERFORM referral.capture_click('same', 'c1', '/l' || mark, 's' || mark, 'm' || mark, 'utm' || mark, '1.1.1.1', 'agent' || mark, program);
+    PERFORM referral.rotate_salt(program);
+    PERFORM referral.capture_click('SAME', c, '/l' || mark, NULL, NULL, 'both', '1.1.1.1', NULL, program) FROM unnest('{c1,c2,c3}'::text[]) c;
+    PERFORM referral.attribute('gil', 'same', 'c1', program_id => program);
+    PERFORM referral.attribute('zed', 'same', 'c3', program_id => program);
+    PERFORM referral.attribute(u, (referral.campaign_code('top', 2, program)).code, 'c2', program_id => program)
+    FROM unnest('{hal,ivy,joe}'::text[]) u;
+    PERFORM referral.record_payment('h-' || u, u, 1000000 * factor, program_id => program) FROM unnest('{hal,ivy,joe,zed}'::text[]) u;
+    PERFORM referral.approve_attribution(id, 'ops' || mark, 'why' || mark, program) FROM referral.list_attributions('hal', program_id => program);
+    PERFORM referral.reject_attribution(id, 'ops' || mark, 'why' || mark, program) FROM referral.list_attributions('ivy', program_id => program);
+    PERFORM referral.create_api_key('client', program);
+    PERFORM referral.revoke_api_key((referral.create_api_key('operator', program)).key_id, program);
+    PERFORM referral.set_custom_slug('zed', 'zed' || mark, program);
+    PERFORM referral.set_payout_destination('zed', 'net' || mark, 'address' || mark, program);
+    PERFORM referral.record_refund('f-zed', 'h-zed', 1000 * factor, 'why' || mark, program_id => program);
+    PERFORM referral.erase('zed', program);
+    PERFORM referral.next_events(0, 3, program);
 END
 $$;
 
@@ -135,12 +154,30 @@ INSERT INTO reading VALUES
     ('referral.recount_caps(%p)'),
     ('referral.recount_accounts(%p)'),
     ('referral.recount_closed(%p)'),
-    ('referral.program_ids(%p)');
+    ('referral.program_ids(%p)'),
+    ('referral.list_attributions(%u, program_id => %p)'),
+    ('referral.list_attributions(status => ''{review_required,rejected}'', program_id => %p)'),
+    ('referral.list_attributions(status => ''{qualified,rewarded,attributed}'', program_id => %p)'),
+    ('referral.list_attributions(campaign => ''both'', program_id => %p)'),
+    ('referral.list_attributions(campaign => ''campaign-80'', program_id => %p)'),
+    ('referral.list_attributions(campaign => ''campaign-81'', program_id => %p)'),
+    ('referral.list_attributions(pending_grant => true, max_rows => 2, program_id => %p)'),
+    ('referral.attribution_page(%p, %u, (NULL, NULL, NULL, NULL, NULL, true)::referral.attribution_wish, 1000000000000, 5)'),
+    ('referral.attribution_row_of(%p, (SELECT attribution_id FROM referral.attribution WHERE program_id = %p AND user_id = %u))'),
+    ('referral.attribution_detail((SELECT attribution_id FROM referral.attribution WHERE program_id = %p AND user_id = %u), %p)'),
+    ('referral.attribution_row_of(%p, (SELECT min(attribution_id) FROM referral.attribution WHERE program_id IN (80, 81) AND user_id = %u))'),
+    ('referral.attribution_detail((SELECT min(attribution_id) FROM referral.attribution WHERE program_id IN (80, 81) AND user_id = %u), %p)'),
+    ('referral.campaigns_named(%p, ''campaign-80'')'),
+    ('referral.funnel_stats(program_id => %p)'),
+    ('referral.funnel_stats(campaign => ''both'', program_id => %p)'),
+    ('referral.funnel_stats(campaign => ''campaign-81'', program_id => %p)'),
+    ('referral.leaderboard(program_id => %p)'),
+    ('referral.next_events(program_id => %p)');
 
 CREATE FUNCTION pg_temp.says(program bigint) RETURNS TABLE (call text, user_id text, answer jsonb)
 LANGUAGE plpgsql AS $$
 BEGIN
-    FOR call, user_id IN SELECT r.call, u FROM reading r, unnest('{top,ann,bob,dan,eve,far,nobody}'::text[]) u LOOP
+    FOR call, user_id IN SELECT r.call, u FROM reading r, unnest('{top,ann,bob,dan,eve,far,hal,zed,nobody}'::text[]) u LOOP
         EXECUTE format('SELECT jsonb_agg(to_jsonb(answer)) FROM %s AS answer',
                        replace(replace(replace(call,
                            '%m', format('(SELECT member_id FROM referral.member WHERE program_id = %s AND user_id = %L)',
@@ -171,7 +208,8 @@ INSERT INTO referral.program (program_id, name, hold_days, max_level, uses_grant
 INSERT INTO referral.tier (program_id, tier, label, min_paid_invitees)
 SELECT p, t, 'tier-' || p, 2 * (t - 1) FROM generate_series(80, 81) p, generate_series(1, 2) t;
 INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at, code_cap)
-SELECT p, 1, 'campaign-' || p, '2020-01-01', '2100-01-01', 5 FROM generate_series(80, 81) p;
+SELECT p, c, 'campaign-' || p, '2020-01-01', '2100-01-01', 5 FROM generate_series(80, 81) p, generate_series(1, 2) c;
+INSERT INTO referral.review_rule (program_id, rule, campaign_id) SELECT p, 'campaign', 2 FROM generate_series(80, 81) p;
 INSERT INTO referral.rate (program_id, tier, level, rate_bps)
 SELECT p, 0, l, 100 * l FROM generate_series(80, 81) p, generate_series(0, 2) l;
 
@@ -195,7 +233,7 @@ SELECT '81', call FROM pg_temp.says(81) WHERE answer::text LIKE '%-80%' AND call
 SELECT u AS user_id, (a.balance).lifetime_micro, (b.balance).lifetime_micro AS other,
        (b.balance).lifetime_micro = 3 * (a.balance).lifetime_micro AS three_times,
        a.paid_invitees = b.paid_invitees AND a.tier = b.tier AND a.custom_slug IS NOT DISTINCT FROM b.custom_slug AS alike
-FROM unnest('{top,ann,bob,dan,eve,far}'::text[]) u,
+FROM unnest('{top,ann,bob,dan,eve,far,hal,zed}'::text[]) u,
      referral.referral_overview(u, 80) a, referral.referral_overview(u, 81) b;
 SELECT relation, a.hash = b.hash AS same, (SELECT count(*) FROM pg_temp.books(80)) > 10 AS compared
 FROM pg_temp.books(80) a JOIN pg_temp.books(81) b USING (relation)
@@ -220,6 +258,15 @@ SELECT status FROM referral.payout_sent('w1', 'later', 80);
 SELECT status FROM referral.payout_cancel('w5', 80);
 SELECT address FROM referral.set_payout_destination('top', NULL, NULL, 80);
 SELECT count(*) AS due FROM referral.payout_batch('b2', NULL, 80);
+SELECT referral.capture_click('same', c, utm_campaign => 'both', program_id => 80) FROM unnest('{c1,c2,c9}'::text[]) c;
+SELECT referral.rotate_salt(80) > 0 AS rotated;
+SELECT (referral.attribute('kim', referral.enroll('top', program_id => 80), 'c9', program_id => 80)).status;
+SELECT (referral.approve_attribution(l.id, 'ops', NULL, 80)).status FROM referral.list_attributions('joe', program_id => 80) l;
+SELECT (referral.reject_attribution(l.id, 'ops', NULL, 80)).status FROM referral.list_attributions('joe', program_id => 80) l;
+SELECT referral.revoke_api_key(k.key_id, 80) FROM referral.api_key k WHERE k.program_id = 80 AND k.revoked_at IS NULL;
+SELECT referral.erase('hal', 80);
+SELECT count(*) > 0 AS told FROM referral.next_events(0, 100, 80);
+UPDATE referral.campaign SET name = 'campaign-81' WHERE program_id = 80 AND campaign_id = 2;
 UPDATE referral.rate SET rate_bps = 9 WHERE program_id = 80;
 DELETE FROM referral.tier WHERE program_id = 80 AND tier = 2;
 SELECT call, user_id, said.answer, s.answer AS later FROM said JOIN pg_temp.says(81) s USING (call, user_id)
