@@ -27,6 +27,9 @@
 CREATE FUNCTION referral.has_downline(program_id bigint, member_id bigint)
     RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
+    -- Where one referrer has half of all, the planner expects to come upon a row
+    -- soon, and reads the whole table for everybody who has none.
+    SET enable_seqscan = off
 AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM referral.attribution a

@@ -480,7 +480,7 @@ BEGIN
     SELECT p.user_id, p.occurred_at, to_jsonb(p) AS facts,
            r.available_at,
            -- later than its arrival if it waited, or was taken in by backfill()
-           greatest(p.arrived_at, r.created_at) AS processed_at
+           greatest(p.arrived_at, r.created_at, review.decided_at) AS processed_at
       INTO paid
       FROM referral.payment AS p
            LEFT JOIN LATERAL (
@@ -489,6 +489,11 @@ BEGIN
                 WHERE first.program_id = p.program_id
                   AND first.reward_id BETWEEN p.payment_no * 16 AND p.payment_no * 16 + 15
                 LIMIT 1) AS r ON true
+           LEFT JOIN referral.attribution AS a
+             ON a.program_id = p.program_id AND a.user_id = p.user_id
+           LEFT JOIN referral.attribution_review AS review
+             ON review.program_id = a.program_id AND review.attribution_id = a.attribution_id
+                AND p.arrived_at BETWEEN review.held_at AND review.decided_at
      WHERE p.program_id = explain_payment.program_id
        AND p.payment_id = explain_payment.payment_id;
     IF NOT FOUND THEN

@@ -16,9 +16,10 @@ BEGIN
                               a.granted_at, p.qualify_days, p.uses_grants),
            (SELECT c.code FROM referral.code AS c
              WHERE c.program_id = a.program_id AND c.code_id = a.code_id),
-           coalesce(a.utm_campaign,
+           CASE a.utm_key WHEN 0 THEN
                     (SELECT k.name FROM referral.campaign AS k
-                      WHERE k.program_id = a.program_id AND k.campaign_id = a.campaign_id)),
+                      WHERE k.program_id = a.program_id AND k.campaign_id = a.campaign_id)
+                ELSE a.utm_campaign END,     -- erased: none, as in the funnel
            a.user_id,
            (SELECT m.display_name FROM referral.member AS m
              WHERE m.program_id = a.program_id AND m.member_id = a.member_id),
@@ -76,7 +77,7 @@ COMMENT ON COLUMN referral.attribution_wish.uses_grants IS 'Of the program';
 CREATE FUNCTION referral.is_wished(wish referral.attribution_wish, decision text,
                                    attributed_at timestamptz, qualified_at timestamptz,
                                    rewarded_at timestamptz, granted_at timestamptz,
-                                   utm_campaign text, campaign_id bigint)
+                                   utm_key bigint, utm_campaign text, campaign_id bigint)
     RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
     RETURN ((is_wished.wish).status IS NULL
             OR referral.status_of(is_wished.decision, is_wished.attributed_at,
@@ -89,11 +90,11 @@ CREATE FUNCTION referral.is_wished(wish referral.attribution_wish, decision text
                = ((is_wished.wish).uses_grants AND is_wished.rewarded_at IS NOT NULL
                   AND is_wished.granted_at IS NULL))
        AND ((is_wished.wish).campaign IS NULL
-            OR CASE WHEN is_wished.utm_campaign IS NULL
+            OR CASE WHEN is_wished.utm_key = 0
                     THEN is_wished.campaign_id = ANY ((is_wished.wish).campaign_ids)
                     ELSE is_wished.utm_campaign = (is_wished.wish).campaign END);
 COMMENT ON FUNCTION referral.is_wished(referral.attribution_wish, text, timestamptz, timestamptz,
-                                       timestamptz, timestamptz, text, bigint) IS
+                                       timestamptz, timestamptz, bigint, text, bigint) IS
 'Whether an attribution with these columns is among those that a list is asked for.';
 
 CREATE FUNCTION referral.campaigns_named(program_id bigint, name text) RETURNS bigint[]
@@ -140,16 +141,16 @@ BEGIN
                              OFFSET 0) AS a
                       WHERE a.attribution_id < attribution_page.before_id
                         AND referral.is_wished($3, a.decision, a.attributed_at, a.qualified_at,
-                                               a.rewarded_at, a.granted_at, a.utm_campaign,
-                                               a.campaign_id))
+                                               a.rewarded_at, a.granted_at, a.utm_key,
+                                               a.utm_campaign, a.campaign_id))
                || ARRAY(SELECT a.attribution_id FROM referral.attribution AS a
                          WHERE a.program_id = attribution_page.program_id
                            AND (a.referrer_id, a.attribution_id) >= (member, 0)
                            AND (a.referrer_id, a.attribution_id)
                                < (member, attribution_page.before_id)
                            AND referral.is_wished($3, a.decision, a.attributed_at, a.qualified_at,
-                                                  a.rewarded_at, a.granted_at, a.utm_campaign,
-                                                  a.campaign_id)
+                                                  a.rewarded_at, a.granted_at, a.utm_key,
+                                                  a.utm_campaign, a.campaign_id)
                          ORDER BY a.referrer_id DESC, a.attribution_id DESC
                          LIMIT attribution_page.wanted);
     ELSIF (attribution_page.wish).status <@ '{review_required,rejected,capped}' THEN
@@ -164,8 +165,8 @@ BEGIN
                                        < (asked.status, attribution_page.before_id)
                                    AND referral.is_wished($3, a.decision, a.attributed_at,
                                                           a.qualified_at, a.rewarded_at,
-                                                          a.granted_at, a.utm_campaign,
-                                                          a.campaign_id)
+                                                          a.granted_at, a.utm_key,
+                                                          a.utm_campaign, a.campaign_id)
                                  ORDER BY a.decision DESC, a.attribution_id DESC
                                  LIMIT attribution_page.wanted) AS listed);
     ELSIF (attribution_page.wish).campaign IS NOT NULL THEN
@@ -177,8 +178,8 @@ BEGIN
                         AND (a.utm_campaign, a.attribution_id)
                             < ((attribution_page.wish).campaign, attribution_page.before_id)
                         AND referral.is_wished($3, a.decision, a.attributed_at, a.qualified_at,
-                                               a.rewarded_at, a.granted_at, a.utm_campaign,
-                                               a.campaign_id)
+                                               a.rewarded_at, a.granted_at, a.utm_key,
+                                               a.utm_campaign, a.campaign_id)
                       ORDER BY a.utm_campaign DESC, a.attribution_id DESC
                       LIMIT attribution_page.wanted)
                || ARRAY(SELECT listed.attribution_id
@@ -194,8 +195,8 @@ BEGIN
                                           < (named.campaign_id, attribution_page.before_id)
                                       AND referral.is_wished($3, a.decision, a.attributed_at,
                                                              a.qualified_at, a.rewarded_at,
-                                                             a.granted_at, a.utm_campaign,
-                                                             a.campaign_id)
+                                                             a.granted_at, a.utm_key,
+                                                             a.utm_campaign, a.campaign_id)
                                     ORDER BY a.campaign_id DESC, a.attribution_id DESC
                                     LIMIT attribution_page.wanted) AS listed);
     END IF;
@@ -203,8 +204,8 @@ BEGIN
                   WHERE a.program_id = attribution_page.program_id
                     AND a.attribution_id < attribution_page.before_id
                     AND referral.is_wished($3, a.decision, a.attributed_at, a.qualified_at,
-                                           a.rewarded_at, a.granted_at, a.utm_campaign,
-                                           a.campaign_id)
+                                           a.rewarded_at, a.granted_at, a.utm_key,
+                                           a.utm_campaign, a.campaign_id)
                   ORDER BY a.attribution_id DESC
                   LIMIT attribution_page.wanted);
 END

@@ -680,7 +680,7 @@ class History(MoneySteps, ReviewSteps):
                   self.slug: 3, self.set_tier: 2, self.suspend: 2, self.change_cap: 4,
                   self.set_rate: 3, self.change_tier: 1, self.change_campaign: 2,
                   self.configure: 2, self.change_policy: 2, self.capture: 3,
-                  self.sign_up_often: 4, self.set_rule: 1.5, self.pay_held: 6, self.decide: 5,
+                  self.sign_up_often: 4, self.set_rule: 1.5, self.pay_held: 6, self.decide: 8,
                   self.keep_events: 0.5, self.read_events: 3}
         refunds = {self.give_back: 12, self.give_some_back_again: 3, self.give_back_one_by_one: 1,
                    self.give_back_first: 2}

@@ -15,7 +15,7 @@ HOUR = timedelta(hours=1)
 LABELS = [None, None, None, "", "spring", "campaign 1", "<b>x</b>", "sp\u200bring", " \x1b[31mspring "]
 PATHS = [None, "", "/", "/../../etc/passwd", "/a?token=secret", "/b#x?y", " /c\u202ed",
          "/" + "é" * 600, "<script>alert(1)</script>", "?"]
-ADDRESSES = [None, "", "192.0.2.1", " 192.0.2.1 ", "2001:DB8::1", "2001:db8::1", "192.0.2.2"]
+ADDRESSES = [None, "", "192.0.2.2", "2001:DB8::1", "2001:db8::1", "192.0.2.1", " 192.0.2.1 ", "192.0.2.1"]
 STATUSES = "attributed qualified rewarded review_required rejected capped expired".split()
 CAPTURE = """
 SELECT referral.capture_click(%(code)s, %(click)s, %(path)s, %(source)s, %(medium)s, %(utm)s,
@@ -73,6 +73,9 @@ class ReviewSteps:
         self.clicks += 1
         click = self.random.choice(known) if known and self.chance(8) else f"click-{self.clicks}"
         code = code or self.any_code(tenant)
+        if self.chance(15):
+            self.execute(f"{tenant.id}: new salt", "SELECT referral.rotate_salt(%(id)s)", id=tenant.id)
+            model.salt += 1
         body = {"path": self.random.choice(PATHS), "source": self.random.choice(LABELS),
                 "medium": self.random.choice(LABELS), "utm": self.random.choice(LABELS),
                 "ip": self.random.choice(ADDRESSES), "agent": self.pick(None, "", "Mozilla/5.0")}
@@ -137,10 +140,12 @@ class ReviewSteps:
             not c.campaign or model.campaigns[c.campaign].ends_at > self.clock)]
         if len(new) < 2 or not codes:
             return self.attribute(tenant)
-        code = self.random.choice([c for c in codes if c.owner in model.attributions] or codes)
+        clicked = [c for c in codes if c.owner in model.attributions
+                   and model.attributions[c.owner].click and self.chance(60)]
+        code = self.random.choice(clicked or codes)
         at = self.moment(tenant)
         for user in self.random.sample(new, 2):
-            click = self.capture(tenant, code.text, at) if self.chance(50) else None
+            click = self.capture(tenant, code.text, at) if self.chance(65) else None
             self.sign_up(tenant, user, code.text, at, click)
             at += self.pick(timedelta(0), HOUR, HOUR, -HOUR) + self.nudge()
 
