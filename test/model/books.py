@@ -158,9 +158,12 @@ class Books:
                 volume = sum(v for day, v in member.volume_on.items() if chosen(day))
                 board.append({"user_id": user, "display_name": member.name, "earned_micro": earned,
                               "rewards": len(rewards), "volume_micro": volume})
-        for row in board:
-            row["rank"] = 1 + sum(row["earned_micro"] < other["earned_micro"] for other in board)
-        return sorted(board, key=lambda row: (row["rank"], row["user_id"]))
+        board.sort(key=lambda row: (-row["earned_micro"], row["user_id"]))
+        for n, row in enumerate(board):
+            above = board[n - 1] if n else {"earned_micro": None}
+            equal = row["earned_micro"] == above["earned_micro"]
+            row["rank"] = above["rank"] if equal else n + 1
+        return board
 
     def statement(self, user):
         """What was recorded up to now, added up."""

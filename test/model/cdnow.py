@@ -255,6 +255,7 @@ def main():
                      difference((earned - reversed_, left, paid_out + left, settled),
                                 (*read, earned - reversed_, paid_out)))
         tally.report(f"statements at {len(marks)} instants", past(ledger, marks))
+        tally.report("leaderboard and funnel", operators(ledger, months))
         fates = Counter(model.status(a, datetime.now(UTC)) for a in model.attributions.values())
         tally.report(f"every rule had work: {dict(fates)}, budget_used_up {len(model.unrewarded)},"
                      f" spent {model.campaigns[1].spent},"
@@ -273,6 +274,23 @@ def past(ledger, marks):
             complaint = difference(Books(ledger.model, at).statement(user), found, f"{user} at {at}")
             if complaint:
                 return complaint
+    return None
+
+
+def operators(ledger, months):
+    """Whole, and month by month."""
+    books = Books(ledger.model, datetime.now(UTC))
+    firsts = [None, *(date.fromisoformat(f"{month}-01") for month in months), None]
+    for since, until in [(None, None), *zip(firsts, firsts[1:])]:
+        asked = {"since": since, "until": until}
+        board = ledger.ask("SELECT to_jsonb(l) FROM referral.leaderboard(%(since)s, %(until)s, 200,"
+                           " %(id)s) AS l", **asked)
+        funnel = ledger.ask("SELECT to_jsonb(f) FROM referral.funnel_stats(%(since)s, %(until)s,"
+                            " program_id => %(id)s) AS f", **asked)
+        expected = [*books.leaderboard(since, until)[:200], books.funnel_stats(since, until, None)]
+        complaint = difference(expected, [row for row, in board + funnel], f"{since} to {until}")
+        if complaint:
+            return complaint
     return None
 
 

@@ -212,16 +212,14 @@ class ReviewSteps:
                  for _ in range(self.pick(1, 2, 4))]
         if self.chance(50):
             batch.reverse()
-        if self.chance(15):         # refunds that are there before, of which one may not fit
-            payment = batch[0][1]
-            self.write(insert_values, [(tenant, self.part_of(payment, 3)) for _ in range(2)])
+        if self.chance(30):         # refunds that are there before, of which one may not fit
+            early = self.part_of(batch[0][1], 3)
+            late = early._replace(refund_id=self.new_id("r"), amount=early.amount * self.pick(1, 4))
+            self.write(insert_values, [(tenant, early), (tenant, late)])
         self.write(insert_values, batch)
-        payments = [p for _, p in batch if p.payment_id in tenant.model.payments
-                    and tenant.model.left(p.payment_id) > 0]
-        if payments and self.chance(50):
-            payment = self.random.choice(payments)
-            refund = self.part_of(payment, 2)
-            self.write(insert_values, [(tenant, refund)])
+        if self.chance(50):         # which may be more than is left beside those
+            payment = self.pick(batch[0][1], self.random.choice(batch)[1])
+            self.write(insert_values, [(tenant, self.part_of(payment, 3))])
 
     def part_of(self, payment, parts):
         base = payment.amount if payment.base is None else payment.base
@@ -230,7 +228,7 @@ class ReviewSteps:
 
     # --- the outbox ------------------------------------------------------------------
 
-    def keep_events(self, tenant, on=None):
+    def keep_events(self, tenant):
         """Turned on, or off when everything has been read."""
         model, worker = tenant.model, tenant.worker
         if model.event_days is not None:
