@@ -178,7 +178,7 @@ foreach my $nth (1 .. $rounds)
 	}
 }
 note join '; ', map { "$_: $fates{$_}" } sort keys %fates;
-$load->signal('INT');
+$load->signal('TERM');  # INT may be ignored, as by the jobs of a shell
 eval { $load->finish };
 $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE $others");
 
