@@ -192,7 +192,7 @@ def long():
 def refunds():
     """Refunds against the payments that they give back: one by one, and 100,000 at once.
 
-    The last workload, since no opponent refunds."""
+    After all workloads that compare books, since no opponent refunds."""
     single, at_once = ({"payment": [], "refund": []} for _ in range(2))
     for turn in range(3):
         number = next(first_numbers)
@@ -215,6 +215,36 @@ def refunds():
     row("refunds: refunds/s against payments/s", single["refund"], single["payment"], 0.83)
     row("refunds: 100,000, time against payments", at_once["refund"], at_once["payment"],
         1.2, at_most=True)
+
+
+def funnel():
+    """The funnel from its counters against a count of 1,000,000 clicks and 100,000 attributions."""
+    script("funnel")
+    sql("VACUUM ANALYZE", "CHECKPOINT")
+    windows = {"all": ("NULL", "NULL", "NULL"),
+               "all of a campaign": ("NULL", "NULL", "'campaign 1'"),
+               "all of a utm_campaign": ("NULL", "NULL", "'utm 7'"),
+               "a month": ("'2025-03-01'", "'2025-04-01'", "NULL"),
+               "a month of a campaign": ("'2025-03-01'", "'2025-04-01'", "'campaign 1'")}
+    answers = {}
+
+    def milliseconds(case, turn):
+        window, of = case
+        taken, answer = sql(f"SELECT * FROM bench.funnel('{of}', {', '.join(windows[window])})"
+                            ).split("|")
+        answers.setdefault(window, {})[of, turn] = answer
+        return float(taken)
+
+    figures = in_turn(7, [(window, of) for window in windows for of in ("rows", "counters")],
+                      milliseconds)
+    print("\nfunnel: milliseconds")
+    for (window, of), each in figures.items():
+        print(f"  {window:<24}{of:<10}{median(each):>10.2f}   {min(each):.2f} .. {max(each):.2f}")
+    for window in windows:
+        compare(answers[window])
+    for window in windows:
+        row(f"funnel, {window}: times faster", figures[window, "rows"], figures[window, "counters"],
+            20 if window == "all" else None)
 
 
 def instructions():
@@ -268,7 +298,7 @@ def instructions():
 
 
 WORKLOADS = {each.__name__: each for each in (instructions, spread, bulk, hot, long,
-                                             refunds)}
+                                             refunds, funnel)}
 
 
 def main():
@@ -289,7 +319,7 @@ def main():
     heading = ("ratio, referral against an opponent", "median", "spread", "goal", "")
     print()
     for text, middle, spread_of, goal, reached in [heading] + rows:
-        print(f"{text:<44}{middle:>7}  {spread_of:<14}{goal:<8}{reached}".rstrip())
+        print(f"{text:<44}{middle:>7}  {spread_of:<16}{goal:<8}{reached}".rstrip())
     print(f"\n{os.cpu_count()} processors, {time.monotonic() - started:.0f} s")
 
 

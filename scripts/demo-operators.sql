@@ -12,7 +12,8 @@ BEGIN
     PERFORM referral.capture_click(visitors_come.code, 'visit-' || n, '/autumn?visit=' || n,
                                    'newsletter', 'email', 'autumn', '203.0.113.' || n % 250, 'demo')
     FROM generate_series(1, 300) n;
-    PERFORM referral.attribute('visitor-' || n, visitors_come.code, 'visit-' || n)
+    PERFORM referral.enroll('visitor-' || n, 'Visitor ' || n),
+            referral.attribute('visitor-' || n, visitors_come.code, 'visit-' || n)
     FROM generate_series(1, 40) n;
     INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro)
     SELECT 1, 'autumn-' || n, 'visitor-' || n, 10000000 + 100000 * n

@@ -8,7 +8,7 @@ COMMENT ON SCHEMA referral_api IS
 'Referral programme
 Who a caller is stands in his token: sub is his user_id, program_id the program (not needed where
 there is one only), role what he may do. Members see and change what is theirs; operators name a
-user_id to act for anybody; without a token a code can be validated.
+user_id to act for anybody; without a token a code can be validated and a click captured.
 Amounts are whole micro-units (millionths) of the program''s currency, rates basis points, times
 ISO 8601. Lists are pages: max_rows (50, at most 200) and skip. A caller who is not a member yet
 becomes one at his first POST.

@@ -103,8 +103,8 @@ referral_api.list_attributions(text, text[], text, boolean, integer, bigint) IS
 'Attributions of the program, newest first
 user_id: who was referred, or who referred; status: only these, of attributed, qualified, rewarded,
 review_required, rejected, capped, expired; campaign: the click''s utm_campaign, or without one the
-name of the code''s campaign; pending_grant: true, those with a reward of which none was granted yet;
-max_rows: 50, at most 200; before_id: only ids below it. Amounts are in micro-units.
+name of the code''s campaign; pending_grant: true, those with a reward of which none was granted
+yet; max_rows: 50, at most 200; before_id: only ids below it. Amounts are in micro-units.
 Example: POST /rpc/list_attributions {"status": ["review_required"], "max_rows": 20}';
 
 CREATE FUNCTION referral_api.attribution_detail(id bigint)
@@ -145,8 +145,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION referral_api.leaderboard(date, date, integer) IS
 'Who earned most by those below him, with rank
-since: first day; until: the day after the last one; days are those of the payments in the program''s
-time zone. max_rows: 50, at most 200. Amounts are in micro-units, net of reversals.
+since: first day; until: the day after the last one; days are those of the payments in the
+program''s time zone. max_rows: 50, at most 200. Amounts are in micro-units, net of reversals.
 Example: GET /rpc/leaderboard?since=2026-01-01&until=2026-02-01&max_rows=10';
 
 CREATE FUNCTION referral_api.next_events(after bigint DEFAULT 0, max integer DEFAULT NULL)
@@ -159,6 +159,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION referral_api.next_events(bigint, integer) IS
 'What happened since, in order; none while the program keeps no events
-after: the id of the last event that was dealt with, 0 to begin with; an event may come again, none is
-left out; max: 100, at most 200.
+after: the id of the last event that was dealt with, 0 to begin with; an event may come again, none
+is left out; max: 100, at most 200.
 Example: POST /rpc/next_events {"after": 41}';

@@ -40,7 +40,8 @@ BEGIN
     INSERT INTO referral.event_pending (program_id, kind, subject_id, state, created_at)
     SELECT p.program_id, emit_events.kind, s.subject_id, emit_events.state, statement_timestamp()
       FROM referral.program p
-           CROSS JOIN LATERAL unnest(emit_events.subject_ids) WITH ORDINALITY AS s(subject_id, place)
+           CROSS JOIN LATERAL unnest(emit_events.subject_ids)
+                              WITH ORDINALITY AS s(subject_id, place)
      WHERE p.program_id = emit_events.program_id AND p.event_days IS NOT NULL
      ORDER BY s.place;
 END
@@ -322,7 +323,7 @@ BEGIN
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'unknown_position',
             DETAIL = format('No event has the id %s or a higher one.', last_id),
-            HINT = 'If the database was restored to an earlier state, go on as docs/events.md says.';
+            HINT = 'If the database was restored to an earlier state, see docs/events.md.';
     END IF;
 
     IF pg_try_advisory_xact_lock(referral.events_key(next_events.program_id)) THEN

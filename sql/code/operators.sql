@@ -267,11 +267,12 @@ referral.list_attributions(text, text[], text, boolean, integer, bigint, bigint)
 'Attributions of the program, the newest first (descending id); a row must fit all filters.
 user_id: who was referred, or who referred. status: one of these, of attributed, qualified,
 rewarded, review_required, rejected, capped, expired; unknown ones match nothing. campaign: the
-click''s utm_campaign, or without one the name of the code''s campaign. pending_grant: true for those
-with a reward of which none was confirmed, in a program that uses grants, false for all others.
-NULL leaves a filter out. max_rows: page length, NULL or negative for 50. before_id: only ids below
-it; a page costs the same however far down. What is in review, rejected or capped, of a user or of a
-campaign, is found by an index; any other status and pending_grant by passing over what does not fit.
+click''s utm_campaign, or without one the name of the code''s campaign. pending_grant: true for
+those with a reward of which none was confirmed, in a program that uses grants, false for all
+others. NULL leaves a filter out. max_rows: page length, NULL or negative for 50. before_id: only
+ids below it; a page costs the same however far down. What is in review, rejected or capped, of a
+user or of a campaign, is found by an index; any other status and pending_grant by passing over what
+does not fit.
 Example: SELECT * FROM referral.list_attributions(status => ''{review_required}'');';
 
 CREATE FUNCTION referral.attribution_detail(
@@ -405,8 +406,8 @@ $$;
 COMMENT ON FUNCTION referral.leaderboard(date, date, integer, bigint) IS
 'Who earned most by those below him: the first places, ties by user_id.
 since: first day; until: the day after the last one; NULL for no bound. Days are those of the
-payments'' occurred_at in the program''s time zone. Earned is net of reversals, whenever they came, in
-micro-units; rewards for one''s own payments do not count. Who earned nothing, or is suspended, has no
-place. max_rows: page length, NULL or negative for 50.
+payments'' occurred_at in the program''s time zone. Earned is net of reversals, whenever they came,
+in micro-units; rewards for one''s own payments do not count. Who earned nothing, or is suspended,
+has no place. max_rows: page length, NULL or negative for 50.
 Reads the counters of all members, not the ledger.
 Example: SELECT * FROM referral.leaderboard(''2026-01-01'', ''2026-02-01'', 10);';

@@ -2,15 +2,9 @@
 -- every event, allowed or refused, as docs/attributions.md lists them. The rows
 -- here and there are compared by scripts/check-states.
 \unset ECHO
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CALL referral.install();
-BEGIN;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT no_plan();
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/include/pgtap.sql'
+\i :include
 
 -- Sign-ups are 29.5 days old, of 30 in which they may qualify: so one payment can
 -- occur in time and another, which may be up to a day ahead, too late.

@@ -1,14 +1,8 @@
 -- Clicks: capture_click(), salts, what maintain() drops (CONTRACT sections 2, 7).
 \unset ECHO
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CALL referral.install();
-BEGIN;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT no_plan();
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/include/pgtap.sql'
+\i :include
 
 INSERT INTO referral.program (program_id, name, time_zone) VALUES (1, 'one', 'Etc/GMT+12'), (2, 'two', 'Etc/GMT-14');
 SET LOCAL referral.program_id = 1;

@@ -1,14 +1,8 @@
 -- The outbox: next_events(), what leaves events, and what they say (CONTRACT section 6).
 \unset ECHO
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CALL referral.install();
-BEGIN;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT no_plan();
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/include/pgtap.sql'
+\i :include
 
 -- Facts must not depend on who numbers them.
 SET LOCAL TimeZone = 'Asia/Tokyo';

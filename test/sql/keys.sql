@@ -1,14 +1,8 @@
 -- Keys of machines: shown once, kept as a hash, for one program and one right.
 \unset ECHO
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CALL referral.install();
-BEGIN;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT no_plan();
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/include/pgtap.sql'
+\i :include
 
 INSERT INTO referral.program (program_id, name) VALUES (1, 'one'), (2, 'two');
 CREATE FUNCTION pg_temp.outcome(call text) RETURNS text LANGUAGE plpgsql AS $$

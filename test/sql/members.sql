@@ -1,14 +1,8 @@
 -- Members, their codes, tiers and suspensions (CONTRACT section 2).
 \unset ECHO
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CALL referral.install();
-BEGIN;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT no_plan();
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/include/pgtap.sql'
+\i :include
 
 INSERT INTO referral.program (program_id, name) VALUES (1, 'one'), (2, 'two');
 SET LOCAL referral.program_id = 1;

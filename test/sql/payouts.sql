@@ -1,14 +1,8 @@
 -- Payouts, their destinations, their transitions and batches (CONTRACT section 5).
 \unset ECHO
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CALL referral.install();
-BEGIN;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT no_plan();
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/include/pgtap.sql'
+\i :include
 
 INSERT INTO referral.program (program_id, name, hold_days, payout_min_micro, currency)
 VALUES (1, 'one', 0, 50, 'USD'), (2, 'two', 0, 0, 'EUR'), (3, 'held', 30, 0, 'USD');

@@ -1,14 +1,8 @@
 -- Who may do what, and that every function is written the way that keeps it so.
 \unset ECHO
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CALL referral.install();
-BEGIN;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT no_plan();
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/include/pgtap.sql'
+\i :include
 
 CREATE TEMP VIEW routine AS
     SELECT p.oid::regprocedure::text AS signature, n.nspname AS schema, p.*, l.lanname

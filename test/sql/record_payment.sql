@@ -1,14 +1,8 @@
 -- The idempotent form of a payment (CONTRACT section 1).
 \unset ECHO
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CALL referral.install();
-BEGIN;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT no_plan();
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/include/pgtap.sql'
+\i :include
 
 INSERT INTO referral.program (program_id, name, max_level, hold_days)
 VALUES (1, 'one', 2, 0), (2, 'two', 2, 0);

@@ -1,14 +1,8 @@
 -- Spends, undone spends and corrections (CONTRACT section 5).
 \unset ECHO
-\set QUIET 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CALL referral.install();
-BEGIN;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT no_plan();
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set include :abs_srcdir '/include/pgtap.sql'
+\i :include
 
 INSERT INTO referral.program (program_id, name, hold_days) VALUES (1, 'one', 0), (2, 'two', 0), (3, 'held', 30);
 INSERT INTO referral.rate (program_id, level, rate_bps) VALUES (1, 1, 10000), (2, 1, 10000), (3, 1, 10000);
