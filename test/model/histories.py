@@ -564,8 +564,9 @@ class History(MoneySteps, ReviewSteps):
             self.know(mine)
 
     def maintain(self):
-        """Which nobody sees."""
-        self.execute("maintain", "CALL referral.maintain()")
+        """Which nobody sees; now and then of all programs of all histories."""
+        program_id = self.which().id if self.chance(90) else None
+        self.execute(f"maintain {program_id}", "CALL referral.maintain(%(id)s)", id=program_id)
 
     def pay_up_to_budget(self):
         """The rewards of a payment just fit into what is left of a budget, or just do not."""

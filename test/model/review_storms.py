@@ -138,6 +138,38 @@ class ReviewStorms:
     def payments_meet_rejection(self):
         return self.payments_meet_decision("reject")
 
+    def refunds_meet_decision(self, verb):
+        """Refunds of what waits that come while a decision is made: none of them is left waiting."""
+        number, = self.held("held")
+        payments = [f"p{n}" for n in range(8)]
+        paths.insert_values(self.cursor, [self.payment(p, "held") for p in payments])
+        answers = []
+
+        def refund(n):
+            row = self.id, Refund(f"r{n}", payments[n % 8], UNIT // 5, None, PAID)
+            pause = self.random.choice([0, 0.001, 0.005])
+
+            def work(cursor):
+                paths.insert_values(cursor, [row])
+                cursor.execute("SELECT pg_sleep(%s)", (pause,))
+                cursor.execute("COMMIT")
+            return work
+        works = [refund(n) for n in range(32)] + [self.decision(number, verb, answers)] * 2
+        self.random.shuffle(works)
+        errors = self.crowd.storm(works, "BEGIN")
+        return self.judged(
+            errors, net=((8 * 5 - 32) * UNIT // 50 if verb == "approve" else 0, self.ask(
+                "SELECT (o.balance).lifetime_micro FROM referral.referral_overview('u0', %(id)s)"
+                " AS o")[0]),
+            refunds=((0,), self.ask("SELECT count(*) FROM referral.refund_waiting"
+                                    " WHERE program_id = %(id)s")))
+
+    def refunds_meet_approval(self):
+        return self.refunds_meet_decision("approve")
+
+    def refunds_meet_rejection(self):
+        return self.refunds_meet_decision("reject")
+
     def capped_by_approvals(self):
         """16 approvals at once whose payments fight for five places; others pay meanwhile."""
         users = [f"held {n}" for n in range(16)]
@@ -304,4 +336,5 @@ class ReviewStorms:
 
 
 STORMS = ["one_approval", "one_decision", "payments_meet_approval", "payments_meet_rejection",
-          "capped_by_approvals", "one_click_id", "velocity", "reviews_and_all_else", "workers"]
+          "refunds_meet_approval", "refunds_meet_rejection", "capped_by_approvals", "one_click_id",
+          "velocity", "reviews_and_all_else", "workers"]
