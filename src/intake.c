@@ -267,11 +267,13 @@ intake_program(IntakeRows *rows, int64 program_id)
 
 /*
  * Mark the rows of rows->ids as taken in, and give them new numbers in the
- * order of processing where a column and a sequence are named.  Ids of rows
- * that the engine has seen, or that are not there, are dropped.
+ * order of processing where a column and a sequence are named.  With `waited`
+ * the engine has seen them before, without it not; ids of others, and of rows
+ * that are not there, are dropped.
  */
 void
-intake_claim(IntakeRows *rows, AttrNumber number, const char *sequence)
+intake_claim(IntakeRows *rows, bool waited, AttrNumber number,
+			 const char *sequence)
 {
 	Books	   *books = rows->books;
 	Table	   *table = books_table(books, rows->table);
@@ -286,7 +288,7 @@ intake_claim(IntakeRows *rows, AttrNumber number, const char *sequence)
 
 		CHECK_FOR_INTERRUPTS();
 		if (!table_find(books, table, 2, key) ||
-			DatumGetBool(row_datum(table, rows->taken_in, &isnull)))
+			DatumGetBool(row_datum(table, rows->taken_in, &isnull)) != waited)
 			continue;
 
 		/* No update means that somebody, or an id before, was first. */

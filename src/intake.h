@@ -48,7 +48,7 @@ extern void intake_ids(IntakeRows *rows, int64 program_id, ArrayType *ids);
 extern void intake_rewind(IntakeRows *rows);
 extern TupleTableSlot *intake_next(IntakeRows *rows);
 extern const Program *intake_program(IntakeRows *rows, int64 program_id);
-extern void intake_claim(IntakeRows *rows, AttrNumber number,
+extern void intake_claim(IntakeRows *rows, bool waited, AttrNumber number,
 						 const char *sequence);
 extern void intake_check_text(const TupleTableSlot *slot, int column,
 							  int at_least, int at_most);

@@ -440,7 +440,7 @@ referral_payment_after(PG_FUNCTION_ARGS)
  * arguments of the functions below; returns how many there were.
  */
 static int64
-take_named(FunctionCallInfo fcinfo, bool claim)
+take_named(FunctionCallInfo fcinfo, bool waited)
 {
 	PaymentSource source = {.payers = NULL};
 	Oid			namespace = get_func_namespace(fcinfo->flinfo->fn_oid);
@@ -448,8 +448,7 @@ take_named(FunctionCallInfo fcinfo, bool claim)
 
 	intake_ids(&source.in, PG_GETARG_INT64(0), PG_GETARG_ARRAYTYPE_P(1));
 	run = run_begin(namespace, &source, source.in.nids);
-	if (claim)
-		payments_claim(&source);
+	payments_claim(&source, waited);
 	take_payments(run, &source);
 	run_end(run);
 	refunds_follow_payments(namespace, &source);
@@ -464,7 +463,7 @@ PG_FUNCTION_INFO_V1(referral_take_in);
 Datum
 referral_take_in(PG_FUNCTION_ARGS)
 {
-	return Int64GetDatum(take_named(fcinfo, true));
+	return Int64GetDatum(take_named(fcinfo, false));
 }
 
 PG_FUNCTION_INFO_V1(referral_take_waiting);
@@ -476,5 +475,5 @@ PG_FUNCTION_INFO_V1(referral_take_waiting);
 Datum
 referral_take_waiting(PG_FUNCTION_ARGS)
 {
-	return Int64GetDatum(take_named(fcinfo, false));
+	return Int64GetDatum(take_named(fcinfo, true));
 }

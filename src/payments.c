@@ -117,11 +117,12 @@ payments_next_name(PaymentSource *source, PaymentName *payment)
 }
 
 /*
- * Mark the payments that are taken in by their ids, with new numbers, since
- * rewards are numbered in the order of processing.
+ * Mark the payments that are taken in by their ids, or that waited for a
+ * review, with new numbers, since rewards are numbered in the order of
+ * processing.
  */
 void
-payments_claim(PaymentSource *source)
+payments_claim(PaymentSource *source, bool waited)
 {
-	intake_claim(&source->in, PAYMENT_PAYMENT_NO, "payment_no_seq");
+	intake_claim(&source->in, waited, PAYMENT_PAYMENT_NO, "payment_no_seq");
 }

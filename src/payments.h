@@ -40,6 +40,6 @@ typedef struct PaymentSource
 extern void payments_begin(PaymentSource *source, Books *books);
 extern bool payments_next(PaymentSource *source, Payment *payment);
 extern bool payments_next_name(PaymentSource *source, PaymentName *payment);
-extern void payments_claim(PaymentSource *source);
+extern void payments_claim(PaymentSource *source, bool waited);
 
 #endif							/* REFERRAL_PAYMENTS_H */

@@ -201,8 +201,15 @@ lock_payments(Run *run)
 		qsort(run->to_lock, run->nto_lock, sizeof(Paid *), compare_paids);
 	for (int i = 0; i < run->nto_lock; i++)
 	{
+		Table	   *payment;
+
 		CHECK_FOR_INTERRUPTS();
-		table_lock(run->books, fetch_payment(run, run->to_lock[i]));
+		payment = fetch_payment(run, run->to_lock[i]);
+		table_lock(run->books, payment);
+
+		/* It has a new number if it waited for a review that is over now. */
+		run->to_lock[i]->payment_no = row_int64(payment, PAYMENT_PAYMENT_NO);
+		run->to_lock[i]->tid = payment->row->tts_tid;
 	}
 	if (run->nto_lock > 0)
 		books_refresh(run->books);
@@ -574,7 +581,7 @@ referral_take_in_refunds(PG_FUNCTION_ARGS)
 
 	intake_ids(&source.in, PG_GETARG_INT64(0), PG_GETARG_ARRAYTYPE_P(1));
 	run = run_begin(get_func_namespace(fcinfo->flinfo->fn_oid), &source);
-	intake_claim(&source.in, InvalidAttrNumber, NULL);
+	intake_claim(&source.in, false, InvalidAttrNumber, NULL);
 	(void) run_over(run);
 	PG_RETURN_INT64(source.in.nids);
 }

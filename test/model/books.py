@@ -23,9 +23,8 @@ class Books:
                     self.below[above].append((level, user))
 
     def rewards(self, user):
-        """(number, reward), in the order of ids"""
-        return sorted(((n, self.program.rewards[n]) for n in self.program.of_member.get(user, ())),
-                      key=lambda reward: reward[1].order)
+        """(number, reward), in processing order"""
+        return [(n, self.program.rewards[n]) for n in self.program.of_member.get(user, ())]
 
     def rate_bps(self, member, level):
         rate = self.program.rate(0, self.program.tier(member), level)

@@ -180,7 +180,7 @@ def tables(cursor, program_id):
 
 
 def expect_tables(program):
-    return {"rewards": [r[:-2] for r in sorted(program.rewards, key=lambda r: r.order)],
+    return {"rewards": [r[:-1] for r in program.rewards],
             "attributions": {user: (program.members[user].referrer, a.code, a.campaign, a.at,
                                     a.qualified_at, a.rewarded_at, program.decided(a), a.click, a.utm)
                              for user, a in program.attributions.items()},

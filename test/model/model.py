@@ -22,7 +22,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 Payment = namedtuple("Payment", "payment_id user_id amount base kind occurred_at")
 Rate = namedtuple("Rate", "bps flat max_payments")
 Reward = namedtuple("Reward", "payment_id payer member level tier bps flat base amount"
-                              " available_at earned_on order")
+                              " available_at earned_on")
 
 
 @dataclass
@@ -111,7 +111,6 @@ class Program(Money, Review):
         self.rules = {}         # (rule, campaign or 0) -> most per hour, or None
         self.told = []          # to workers, in no order
         self.payments = {}      # payment_id -> Payment, as they arrived
-        self.numbers = {}       # payment_id -> how many were there before
         self.rewards = []       # in processing order
         self.unrewarded = {}    # payment_id -> why an earning payment got nothing
 
@@ -136,7 +135,7 @@ class Program(Money, Review):
 
     # What a savepoint keeps. Of what only grows, the length will do; the clock is not turned back.
     def save(self):
-        apart = "payments numbers rewards events told of_payment of_member began clock".split()
+        apart = "payments rewards events told of_payment of_member began clock".split()
         small = {k: v for k, v in self.__dict__.items() if k not in apart}
         return (pickle.dumps(small), len(self.payments), len(self.rewards), len(self.events),
                 len(self.told))
@@ -145,7 +144,6 @@ class Program(Money, Review):
         self.__dict__.update(pickle.loads(saved[0]))
         while len(self.payments) > saved[1]:
             self.payments.popitem()
-            self.numbers.popitem()
         while len(self.rewards) > saved[2]:
             reward = self.rewards.pop()
             self.of_payment[reward.payment_id].pop()
@@ -321,7 +319,6 @@ class Program(Money, Review):
             raise Refused("22008")
         if payment.payment_id in self.payments:
             raise Refused("23505")
-        self.numbers[payment.payment_id] = len(self.payments)
         self.payments[payment.payment_id] = payment
         attribution = self.attributions.get(payment.user_id)
         if attribution is not None and self.decided(attribution) == "review_required":
@@ -405,8 +402,7 @@ class Program(Money, Review):
                 rewards.append(Reward(payment.payment_id, payment.user_id, user, level, tier,
                                       rate.bps, rate.flat, base, amount,
                                       self.available_at(payment.occurred_at),
-                                      self.day(payment.occurred_at),
-                                      (self.numbers.get(payment.payment_id), level)))
+                                      self.day(payment.occurred_at)))
         return rewards
 
     def grant(self, rewards, attribution, payment):

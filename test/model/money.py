@@ -1,8 +1,7 @@
 """The reference model, second part: refunds, and what members do with their balance.
 
-Written from the contract's sections 4 and 5. A reward is known here by its number in
-Program.rewards, which is the order of processing. Reward.order is the order of ids: the
-rewards of a payment that waited for a review go by when that arrived.
+Written from the contract's sections 4 and 5. A reward is known here by its
+number in Program.rewards, which is the order of processing.
 """
 
 import copy
@@ -187,7 +186,7 @@ class Money:
         for settlement in settlements:
             if settlement.reward is not None:
                 left[settlement.reward] -= settlement.amount
-        for n in sorted(left, key=lambda n: (self.rewards[n].available_at, self.rewards[n].order)):
+        for n in sorted(left, key=lambda n: (self.rewards[n].available_at, n)):
             part = min(amount, left[n])
             if part > 0:
                 settlements.append(Settlement(n, part, kind, settler))
