@@ -397,7 +397,7 @@ COMMENT ON COLUMN referral.attribution_row.qualified_at IS 'When the payment tha
 COMMENT ON COLUMN referral.attribution_row.rewarded_at IS 'When the first payment that made a reward occurred';
 COMMENT ON COLUMN referral.attribution_row.granted_at IS 'When the first of its rewards was confirmed by the billing system';
 COMMENT ON COLUMN referral.attribution_row.pending_grant IS 'True: the program uses grants, there is a reward and none was confirmed yet';
-COMMENT ON COLUMN referral.attribution_row.payment_id IS 'The payment that qualified it';
+COMMENT ON COLUMN referral.attribution_row.payment_id IS 'The payment that qualified it; NULL until then, and where that made no reward';
 COMMENT ON COLUMN referral.attribution_row.reward_micro IS 'Micro-units of the rewards of that payment, over all levels, as they were made';
 COMMENT ON COLUMN referral.attribution_row.click_id IS 'The click that he came by';
 
