@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 /* Beyond ASCII: what shows nothing, or changes how other characters show. */
@@ -70,6 +71,7 @@ referral_clean_text(PG_FUNCTION_ARGS)
 	initStringInfo(&clean);
 	for (int kept = 0; next < end && kept < at_most; next += length)
 	{
+		CHECK_FOR_INTERRUPTS();
 		length = Min(pg_mblen(next), end - next);
 		if ((kept == 0 && *next == ' ') || !is_clean(next, length))
 			continue;

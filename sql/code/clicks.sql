@@ -34,18 +34,11 @@ AS $$
 DECLARE
     new_id bigint;
 BEGIN
+    PERFORM referral.check_program(rotate_salt.program_id);
     INSERT INTO referral.click_salt AS s (program_id, salt)
-    SELECT p.program_id, uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
-      FROM referral.program p
-     WHERE p.program_id = rotate_salt.program_id
+    VALUES (rotate_salt.program_id,
+            uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))
     RETURNING s.salt_id INTO new_id;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'foreign_key_violation',
-            MESSAGE = 'unknown_program',
-            DETAIL = 'There is no program with this program_id.',
-            HINT = 'Name one of referral.program.';
-    END IF;
     RETURN new_id;
 END
 $$;

@@ -28,14 +28,8 @@ BEGIN
             MESSAGE = 'invalid right',
             DETAIL = 'A key has the right of a client or of an operator.',
             HINT = 'Ask for ''client'' or ''operator''.';
-    ELSIF NOT EXISTS (SELECT FROM referral.program p
-                       WHERE p.program_id = create_api_key.program_id) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'foreign_key_violation',
-            MESSAGE = 'unknown_program',
-            DETAIL = 'There is no program with this program_id.',
-            HINT = 'Name one of referral.program.';
     END IF;
+    PERFORM referral.check_program(create_api_key.program_id);
     result.key_id := nextval('referral.api_key_id_seq');
     result.api_key := format('rk_%s_%s_%s', create_api_key.program_id, result.key_id,
                              replace(gen_random_uuid()::text || gen_random_uuid(), '-', ''));

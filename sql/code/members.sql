@@ -138,14 +138,7 @@ BEGIN
           FROM referral.member m
          WHERE m.program_id = ensure_member.program_id AND m.user_id = ensure_member.user_id;
         EXIT WHEN FOUND;
-        IF NOT EXISTS (SELECT FROM referral.program p
-                        WHERE p.program_id = ensure_member.program_id) THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'foreign_key_violation',
-                MESSAGE = 'unknown_program',
-                DETAIL = 'There is no program with this program_id.',
-                HINT = 'Name one of referral.program.';
-        END IF;
+        PERFORM referral.check_program(ensure_member.program_id);
         -- A conflict means that another session was first. It has committed,
         -- or else this would wait for it, so the next look finds him.
         INSERT INTO referral.member AS m (program_id, user_id, tier)

@@ -47,6 +47,25 @@ COMMENT ON FUNCTION referral.current_program() IS
 'The program that is meant where none is named: the setting referral.program_id, else the only program there is.
 Errors: RF004 no_program (none there, or the setting is no id) or ambiguous_program (several), RF005 not_installed.';
 
+CREATE FUNCTION referral.check_program(program_id bigint) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM referral.program p
+                    WHERE p.program_id = check_program.program_id) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'foreign_key_violation',
+            MESSAGE = 'unknown_program',
+            DETAIL = 'There is no program with this program_id.',
+            HINT = 'Name one of referral.program.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION referral.check_program(bigint) IS
+'Refuses a program that is not there.
+Errors: 23503 unknown_program.';
+
 CREATE FUNCTION referral.library_version() RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'referral_library_version';
 COMMENT ON FUNCTION referral.library_version() IS

@@ -109,13 +109,7 @@ BEGIN
                             source_admit.source),
             HINT = 'Attach an ordinary or partitioned table.';
     END IF;
-    IF NOT EXISTS (SELECT FROM referral.program p WHERE p.program_id = source_admit.program_id) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'foreign_key_violation',
-            MESSAGE = 'unknown_program',
-            DETAIL = format('There is no program %s.', source_admit.program_id),
-            HINT = 'INSERT INTO referral.program first.';
-    END IF;
+    PERFORM referral.check_program(source_admit.program_id);
 
     -- Before the registry, as writers do: they hold the table when they read it.
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', source_admit.source);
