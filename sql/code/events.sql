@@ -138,17 +138,14 @@ BEGIN
          WHERE p.program_id = number_events.program_id AND p.event_no = next.event_no
         RETURNING p.event_no, p.kind, p.subject_id, p.amount_micro, p.state, p.created_at
     ), moved AS MATERIALIZED (
-        SELECT c.event_no, c.created_at, c.member_id, m.user_id,
+        SELECT c.event_no, c.created_at, c.member_id,
+               referral.member_name($1, c.member_id) AS user_id,
                coalesce(told.tier, lowest.tier) AS old_tier, standing.tier AS new_tier
           FROM (SELECT max(t.event_no) AS event_no, max(t.created_at) AS created_at,
                        t.subject_id AS member_id
                   FROM taken t
                  WHERE t.kind = 'tier_check'
                  GROUP BY t.subject_id) c
-               CROSS JOIN LATERAL (SELECT m.user_id FROM referral.member m
-                                    WHERE m.program_id = number_events.program_id
-                                      AND m.member_id = c.member_id
-                                    LIMIT 1) m
                LEFT JOIN LATERAL (SELECT t.tier FROM referral.event_tier t
                                    WHERE t.program_id = number_events.program_id
                                      AND t.member_id = c.member_id
@@ -163,27 +160,20 @@ BEGIN
         SELECT number_events.program_id, v.member_id, v.new_tier FROM moved v ORDER BY v.member_id
         ON CONFLICT ON CONSTRAINT event_tier_pkey DO UPDATE SET tier = excluded.tier
     ), told AS (
-        SELECT t.event_no, t.kind, m.user_id, t.created_at,
+        SELECT t.event_no, t.kind, referral.member_name($1, r.member_id) AS user_id, t.created_at,
                jsonb_build_object(
                    'reward_id', r.reward_id, 'payment_id', r.payment_id, 'level', r.level,
-                   'payer_user_id', payer.user_id, 'amount_micro', r.amount_micro,
-                   'currency', currency, 'available_at', r.available_at) AS data
+                   'payer_user_id', referral.member_name($1, r.payer_id),
+                   'amount_micro', r.amount_micro, 'currency', currency,
+                   'available_at', r.available_at) AS data
           FROM taken t
                CROSS JOIN LATERAL (SELECT r.* FROM referral.reward r
                                     WHERE r.program_id = number_events.program_id
                                       AND r.reward_id = t.subject_id
                                     LIMIT 1) r
-               CROSS JOIN LATERAL (SELECT m.user_id FROM referral.member m
-                                    WHERE m.program_id = number_events.program_id
-                                      AND m.member_id = r.member_id
-                                    LIMIT 1) m
-               CROSS JOIN LATERAL (SELECT m.user_id FROM referral.member m
-                                    WHERE m.program_id = number_events.program_id
-                                      AND m.member_id = r.payer_id
-                                    LIMIT 1) payer
          WHERE t.kind = 'reward_created'
         UNION ALL
-        SELECT t.event_no, t.kind, m.user_id, t.created_at,
+        SELECT t.event_no, t.kind, referral.member_name($1, r.member_id), t.created_at,
                jsonb_build_object(
                    'reward_id', r.reward_id, 'payment_id', r.payment_id,
                    'amount_micro', t.amount_micro, 'reversed_micro', reversal.reversed_micro,
@@ -193,10 +183,6 @@ BEGIN
                                     WHERE r.program_id = number_events.program_id
                                       AND r.reward_id = t.subject_id
                                     LIMIT 1) r
-               CROSS JOIN LATERAL (SELECT m.user_id FROM referral.member m
-                                    WHERE m.program_id = number_events.program_id
-                                      AND m.member_id = r.member_id
-                                    LIMIT 1) m
                LEFT JOIN LATERAL (SELECT f.total_micro FROM referral.refund_applied f
                                    WHERE f.program_id = number_events.program_id
                                      AND f.payment_no = r.reward_id / 16
@@ -218,19 +204,15 @@ BEGIN
         SELECT t.event_no, t.kind, a.user_id, t.created_at,
                jsonb_build_object(
                    'attribution_id', a.attribution_id, 'decision', t.state,
-                   'referrer_user_id', referrer.user_id)
+                   'referrer_user_id', referral.member_name($1, a.referrer_id))
           FROM taken t
                CROSS JOIN LATERAL (SELECT a.* FROM referral.attribution a
                                     WHERE a.program_id = number_events.program_id
                                       AND a.attribution_id = t.subject_id
                                     LIMIT 1) a
-               CROSS JOIN LATERAL (SELECT m.user_id FROM referral.member m
-                                    WHERE m.program_id = number_events.program_id
-                                      AND m.member_id = a.referrer_id
-                                    LIMIT 1) referrer
          WHERE t.kind = 'attribution_decided'
         UNION ALL
-        SELECT t.event_no, t.kind, m.user_id, t.created_at,
+        SELECT t.event_no, t.kind, referral.member_name($1, o.member_id), t.created_at,
                jsonb_build_object(
                    'payout_id', o.payout_id, 'status', t.state,
                    'amount_micro', o.amount_micro, 'currency', currency)
@@ -239,10 +221,6 @@ BEGIN
                                     WHERE o.program_id = number_events.program_id
                                       AND o.payout_no = t.subject_id
                                     LIMIT 1) o
-               CROSS JOIN LATERAL (SELECT m.user_id FROM referral.member m
-                                    WHERE m.program_id = number_events.program_id
-                                      AND m.member_id = o.member_id
-                                    LIMIT 1) m
          WHERE t.kind = 'payout_moved'
     ), numbered AS (
         INSERT INTO referral.event (program_id, event_id, kind, user_id, data, created_at)
