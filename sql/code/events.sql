@@ -133,9 +133,10 @@ BEGIN
          ORDER BY p.event_no
          LIMIT number_events.at_most
     ), taken AS (
+        -- A range, and no join: a backlog would be read anew for every row.
         DELETE FROM referral.event_pending p
-         USING next
-         WHERE p.program_id = number_events.program_id AND p.event_no = next.event_no
+         WHERE p.program_id = number_events.program_id
+           AND p.event_no <= (SELECT max(next.event_no) FROM next)
         RETURNING p.event_no, p.kind, p.subject_id, p.amount_micro, p.state, p.created_at
     ), moved AS MATERIALIZED (
         SELECT c.event_no, c.created_at, c.member_id,
