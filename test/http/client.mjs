@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { PostgrestClient } from '@supabase/postgrest-js';
 
-export const url = process.env.REFERRAL_URL;
+export const url = process.env.REFERRAL_POSTGREST_URL;
 const secret = process.env.REFERRAL_JWT_SECRET;
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');

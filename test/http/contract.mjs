@@ -1,0 +1,38 @@
+// Requests to the published contracts, as raw as a client may send them.
+import { request } from 'node:http';
+import { operator as operatorToken, member as memberToken } from './client.mjs';
+
+export const site = process.env.REFERRAL_URL;
+
+// One request through nginx: its status, its headers, and its body parsed where
+// that is JSON. Nothing is added to what is asked for; headers may have any byte.
+export function send(method, path, { headers = {}, body } = {}) {
+    const { hostname, port } = new URL(site);
+    return new Promise((resolve, reject) => {
+        const sent = request({ hostname, port, method, path, headers }, (response) => {
+            const parts = [];
+            response.on('data', (part) => parts.push(part));
+            response.on('end', () => {
+                const text = Buffer.concat(parts).toString();
+                let parsed = text;
+                try {
+                    parsed = JSON.parse(text);
+                } catch {
+                    // Not everything that is answered is JSON, and the tests say what must be.
+                }
+                resolve({ status: response.statusCode, headers: response.headers, body: parsed, text });
+            });
+        });
+        sent.on('error', reject);
+        sent.setTimeout(30000, () => sent.destroy(new Error(`no answer: ${method} ${path}`)));
+        sent.end(body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body));
+    });
+}
+
+// The same below the base path of a contract. What comes back is held against
+// its OpenAPI document.
+export const api = (contract) => (method, path, options) => send(method, `/${contract}${path}`, options);
+
+export const bearer = (token) => ({ Authorization: `Bearer ${token}` });
+export const cookie = (token, more = {}) => ({ Cookie: `nl_session=${token}`, Origin: site, ...more });
+export { memberToken as member, operatorToken as operator };
