@@ -10,11 +10,11 @@ AS $$
     SELECT p.oid::regprocedure, a.part
     FROM (VALUES
         ('anon', '{validate_code, capture_click, triport, intotes, crawlora, baanx}'::text[]),
-        ('member', '{referral_overview, list_rewards, list_invitees, list_downline,
+        ('member', '{whoami, referral_overview, list_rewards, list_invitees, list_downline,
                      level_stats, earnings_by_day, campaign_code, set_custom_slug,
                      remove_custom_slug, validate_code, attribute,
                      request_payout, payout_cancel, list_payouts, statement, capture_click, triport, intotes, crawlora, baanx}'),
-        ('operator', '{referral_overview, list_rewards, list_invitees, list_downline,
+        ('operator', '{whoami, referral_overview, list_rewards, list_invitees, list_downline,
                        level_stats, earnings_by_day, campaign_code, set_custom_slug,
                        remove_custom_slug, validate_code, attribute,
                        request_payout, payout_cancel, list_payouts, statement,
@@ -25,7 +25,7 @@ AS $$
                        explain_reward, explain_payment, verify,
                        capture_click, approve_attribution, reject_attribution,
                        list_attributions, attribution_detail, funnel_stats, leaderboard,
-                       next_events, triport, intotes, crawlora, baanx}')
+                       next_events, maintenance_progress, triport, intotes, crawlora, baanx}')
     ) a(part, names)
     JOIN pg_proc p ON p.proname = ANY (a.names)
                   AND p.pronamespace = (SELECT n.oid FROM pg_namespace n
