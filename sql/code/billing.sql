@@ -288,8 +288,8 @@ DECLARE
         recover_grants.program_id,
         CASE WHEN recover_grants.max >= 0 THEN recover_grants.max ELSE 100 END);
 BEGIN
-    RETURN (cardinality(done.opened) + cardinality(done.void), cardinality(done.opened),
-            cardinality(done.void));
+    RETURN ((cardinality(done.opened) + cardinality(done.void))::bigint,
+            cardinality(done.opened)::bigint, cardinality(done.void)::bigint);
 END
 $$;
 COMMENT ON FUNCTION referral.recover_grants(integer, bigint) IS
