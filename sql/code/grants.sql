@@ -9,12 +9,12 @@ CREATE FUNCTION referral.api_functions(OUT function regprocedure, OUT part text)
 AS $$
     SELECT p.oid::regprocedure, a.part
     FROM (VALUES
-        ('anon', '{validate_code, capture_click, triport, intotes, crawlora, baanx}'::text[]),
-        ('member', '{referral_overview, list_rewards, list_invitees, list_downline,
+        ('anon', '{openapi, validate_code, capture_click, triport, intotes, crawlora, baanx}'::text[]),
+        ('member', '{openapi, referral_overview, list_rewards, list_invitees, list_downline,
                      level_stats, earnings_by_day, campaign_code, set_custom_slug,
                      remove_custom_slug, validate_code, attribute,
                      request_payout, payout_cancel, list_payouts, statement, capture_click, triport, intotes, crawlora, baanx}'),
-        ('operator', '{referral_overview, list_rewards, list_invitees, list_downline,
+        ('operator', '{openapi, referral_overview, list_rewards, list_invitees, list_downline,
                        level_stats, earnings_by_day, campaign_code, set_custom_slug,
                        remove_custom_slug, validate_code, attribute,
                        request_payout, payout_cancel, list_payouts, statement,
