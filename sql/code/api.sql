@@ -95,6 +95,31 @@ $$;
 COMMENT ON FUNCTION referral.page_rows(integer) IS
 'Rows of a page over HTTP: at most 200. NULL and negative stay, and mean the default.';
 
+-- For everybody who is somebody.
+
+CREATE FUNCTION referral_api.whoami()
+    RETURNS referral.whoami_row LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    caller CONSTANT record := referral.caller();
+    result referral.whoami_row;
+BEGIN
+    PERFORM referral.check_program(caller.program_id);
+    SELECT caller.user_id, referral.is_operator(), p.program_id, p.name, p.currency, p.time_zone,
+           p.share_path, p.payout_min_micro, p.max_level, p.hold_days
+      INTO result
+      FROM referral.program p
+     WHERE p.program_id = caller.program_id;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION referral_api.whoami() IS
+'Who the caller is, whether an operator, and what his program is like
+One object, payout_min_micro in micro-units. Makes nobody a member.
+Errors: unauthenticated, unknown_program.
+Example: GET /rpc/whoami';
+
 -- For members about themselves, for operators about anybody.
 
 CREATE FUNCTION referral_api.referral_overview(user_id text DEFAULT NULL)

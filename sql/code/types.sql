@@ -487,6 +487,54 @@ COMMENT ON COLUMN referral.event_row.user_id IS 'The member whom it concerns';
 COMMENT ON COLUMN referral.event_row.created_at IS 'When it happened';
 COMMENT ON COLUMN referral.event_row.data IS 'The facts, by kind; docs/events.md lists them';
 
+CREATE TYPE referral.whoami_row AS (
+    user_id          text,
+    operator         boolean,
+    program_id       bigint,
+    program_name     text,
+    currency         text,
+    time_zone        text,
+    share_path       text,
+    payout_min_micro bigint,
+    max_level        integer,
+    hold_days        integer
+);
+COMMENT ON TYPE referral.whoami_row IS 'The caller and his program; what whoami() returns';
+COMMENT ON COLUMN referral.whoami_row.user_id IS 'The caller, who may not be a member yet';
+COMMENT ON COLUMN referral.whoami_row.operator IS 'Whether he calls as an operator';
+COMMENT ON COLUMN referral.whoami_row.program_id IS 'Number of the program';
+COMMENT ON COLUMN referral.whoami_row.program_name IS 'Its name';
+COMMENT ON COLUMN referral.whoami_row.currency IS 'Currency of every amount';
+COMMENT ON COLUMN referral.whoami_row.time_zone IS 'Zone of its days and months';
+COMMENT ON COLUMN referral.whoami_row.share_path IS 'Path before the code in a link that is shared';
+COMMENT ON COLUMN referral.whoami_row.payout_min_micro IS 'Least amount of a payout, in micro-units';
+COMMENT ON COLUMN referral.whoami_row.max_level IS 'Levels up the line that earn';
+COMMENT ON COLUMN referral.whoami_row.hold_days IS 'Days after a payment until its rewards are available';
+
+CREATE TYPE referral.progress_row AS (
+    id          bigint,
+    task        text,
+    subject     text,
+    state       text,
+    done        bigint,
+    skipped     bigint,
+    total       bigint,
+    started_at  timestamptz,
+    updated_at  timestamptz,
+    finished_at timestamptz
+);
+COMMENT ON TYPE referral.progress_row IS 'Long work as view stat_progress shows it; what maintenance_progress() returns';
+COMMENT ON COLUMN referral.progress_row.id IS 'Number of the run';
+COMMENT ON COLUMN referral.progress_row.task IS 'backfill, rebuild or maintain';
+COMMENT ON COLUMN referral.progress_row.subject IS 'The table or the program it works on';
+COMMENT ON COLUMN referral.progress_row.state IS 'running, finished or interrupted';
+COMMENT ON COLUMN referral.progress_row.done IS 'What it has taken in, corrected or merged so far';
+COMMENT ON COLUMN referral.progress_row.skipped IS 'Rows passed over';
+COMMENT ON COLUMN referral.progress_row.total IS 'Rows of the table that backfill reads; NULL: not known';
+COMMENT ON COLUMN referral.progress_row.started_at IS 'When it began';
+COMMENT ON COLUMN referral.progress_row.updated_at IS 'When it last committed';
+COMMENT ON COLUMN referral.progress_row.finished_at IS 'When it was done; NULL: it runs, or was interrupted';
+
 CREATE TYPE referral.new_api_key AS (
     key_id  bigint,
     api_key text
