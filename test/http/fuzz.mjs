@@ -48,7 +48,7 @@ const byStatus = new Map();
 const succeeded = new Set();
 
 const HEADERS = new Set(['server', 'date', 'content-type', 'content-length', 'transfer-encoding', 'connection', 'cache-control', 'x-content-type-options',
-    'vary', 'allow', 'access-control-allow-origin', 'access-control-allow-credentials', 'access-control-allow-methods', 'access-control-allow-headers',
+    'vary', 'allow', 'access-control-allow-origin', 'access-control-allow-credentials', 'access-control-allow-methods', 'access-control-allow-headers', 'access-control-expose-headers', 'www-authenticate',
     'set-cookie', 'content-range', 'location', 'content-location', 'preference-applied', 'etag', 'last-modified', 'accept-ranges',
     'content-security-policy', 'cross-origin-opener-policy', 'cross-origin-resource-policy', 'permissions-policy', 'referrer-policy', 'proxy-status']);
 const COOKIE = /^(nl_session=([\w.-]*)|ref_code=[\w-]*)(; (Path=\/[\w/]*|HttpOnly|Secure|SameSite=(Lax|Strict)|Max-Age=\d+|Expires=[\w ,:-]+))*$/;
@@ -259,7 +259,8 @@ for (const [kind, name] of Object.entries({
 }
 
 test('every operation was also asked for as it is described', () => {
-    const never = requests.operations.filter(({ target, method, path }) => !succeeded.has(`${target} ${method} ${path}`))
+    const never = requests.operations.filter(({ operation }) => Object.keys(operation.responses).some((status) => /^2/.test(status)))
+        .filter(({ target, method, path }) => !succeeded.has(`${target} ${method} ${path}`))
         .map(({ target, method, path }) => `${target} ${method} ${path}`);
     console.log(`# never answered by 2xx: ${never.join(', ') || 'none'}`);
     assert.ok(never.length <= requests.operations.length / 10, never.join('\n'));

@@ -6,26 +6,32 @@ import { connect } from 'node:net';
 import { member, url as postgrest } from './client.mjs';
 import { Wire, parse } from './wire.mjs';
 
-// Sends bytes, says that there is nothing more, and reads until the other side
-// has nothing more to say either.
-function send(endpoint, bytes, { end = true, timeout = 20000 } = {}) {
+// Sends bytes and reads what comes: until the other side hangs up, or for a moment
+// after its last answer. Whoever says that he sends nothing more is taken for gone
+// by nginx; so that is said only when nothing has come for a while.
+function send(endpoint, bytes, { patience = 1000, timeout = 20000 } = {}) {
     return new Promise((resolve) => {
         const parts = [];
         const started = Date.now();
         const socket = connect({ host: endpoint.hostname, port: Number(endpoint.port) });
+        let waiting;
         const finish = (closed) => {
             clearTimeout(timer);
+            clearTimeout(waiting);
             socket.destroy();
             resolve({ bytes: Buffer.concat(parts), closed, after: Date.now() - started });
         };
         const timer = setTimeout(() => finish(false), timeout);
-        socket.on('data', (part) => parts.push(part));
-        socket.on('error', () => finish(true)).on('close', () => finish(true));
-        if (end) {
-            socket.end(bytes);
-        } else {
-            socket.write(bytes);
+        if (patience) {
+            waiting = setTimeout(() => socket.end(), patience);
         }
+        socket.on('data', (part) => {
+            parts.push(part);
+            clearTimeout(waiting);
+            waiting = setTimeout(() => finish(true), 100);
+        });
+        socket.on('error', () => finish(true)).on('close', () => finish(true));
+        socket.write(bytes);
     });
 }
 
@@ -54,6 +60,10 @@ async function check({ endpoint, sane, fault }, what, bytes) {
     const all = answers(got.bytes);
     for (const answer of all) {
         sane(what, answer, [], shown(bytes));
+        // A body that is no HTTP gets a page of nginx's own.
+        if (!/^[{[]/.test(answer.body) && !(answer.status === 400 && /chunk|Transfer-Encoding/.test(what))) {
+            fault('form', what, `${shown(bytes)}\n  → ${answer.status} ${answer.body}`);
+        }
         if (answer.status >= 500) {
             fault('5xx', `${what}: ${answer.status} by nginx`, `${shown(bytes)}\n  → ${answer.body}`);
         }
@@ -159,7 +169,7 @@ export async function slow(raw) {
         'half a line': 'GET /tri', 'half a header': `GET / HTTP/1.1\r\n${host}X-Admin`, 'half a body': `POST /rpc/validate_code HTTP/1.1\r\n${host}Content-Length: 100\r\n\r\n{"code"`,
         'half a chunk': `POST /crawlora/referrals/click HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\nff\r\n{"code"`, 'no body': `POST /triport/v1/referrals/code HTTP/1.1\r\n${host}Content-Length: 100\r\n\r\n`,
     }).map(async ([what, bytes]) => {
-        const got = await send(endpoint, Buffer.from(bytes), { end: false, timeout: 15000 });
+        const got = await send(endpoint, Buffer.from(bytes), { patience: 0, timeout: 15000 });
         if (!got.closed) {
             fault('hanging', what, `after ${got.after} ms`);
         }

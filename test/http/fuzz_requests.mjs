@@ -157,7 +157,8 @@ export class Requests {
     // One that is described, by somebody who probably may.
     described() {
         const { chance } = this;
-        const { target, path, method, operation, description } = chance.one(this.operations);
+        const target = chance.one(['triport', 'triport', 'intotes', 'crawlora', 'crawlora', 'baanx', 'native', 'native', 'native', 'console']);
+        const { path, method, operation, description } = chance.one(this.operations.filter((each) => each.target === target));
         const tag = operation.tags?.[0];
         const admin = tag === 'operator' || /\/admin\//.test(path);
         const fits = chance.in100(85)

@@ -23,7 +23,7 @@ const people = (p) => `
     SELECT FROM referral.enroll('kid', 'SECRET_${p}_kid_name');
     SELECT FROM referral.set_custom_slug('ann', 'ann-${p}');
     SELECT referral.capture_click('ann-${p}', 'click-${p}', '/SECRET_${p}_nobody_path', 'mail', 'x',
-                                  'SECRET_${p}_nobody_campaign', '192.0.2.1', 'agent');
+                                  'letter', '192.0.2.1', 'agent');
     SELECT FROM referral.attribute('clicked', 'ann-${p}', 'click-${p}');
     SELECT FROM referral.campaign_code('ann', 1) c, generate_series(1, 40) n,
                 referral.attribute('held' || n, c.code);
