@@ -99,14 +99,15 @@ export class Description {
         }
         const operation = this.document.paths[template]?.[name];
         const code = String(status);
-        if (operation?.responses[code] === undefined) {
+        const described = operation?.responses[code] ? code : 'default';
+        if (operation?.responses[described] === undefined || status >= 500) {
             if (!BEFORE.includes(status) || (operation && status !== 400)) {
                 return [operation ? `status ${status} is not described` : `${status}, but no such operation is described`];
             }
             return verb === 'head' ? [] : this.#content(['components', 'schemas', 'Error'], headers, body);
         }
         this.#seen.add(`${name} ${template} ${code}`);
-        const [response, place] = this.at(['paths', template, name, 'responses', code]);
+        const [response, place] = this.at(['paths', template, name, 'responses', described]);
         const wrong = [];
         for (const [header, described] of Object.entries(response.headers ?? {})) {
             const value = headers[header.toLowerCase()];
@@ -139,12 +140,13 @@ export class Description {
             + `${answer.status} ${String(answer.text).slice(0, 500)}\n${wrong.join('\n')}`);
     }
 
-    // Statuses of operations that were described and never answered.
-    unseen() {
+    // Statuses of operations that were described and never answered; with one
+    // named, only those.
+    unseen(only) {
         const left = [];
         for (const [path, method, operation] of this.operations()) {
             for (const status of Object.keys(operation.responses)) {
-                if (!NOT_SEEN.test(status) && !this.#seen.has(`${method} ${path} ${status}`)) {
+                if (!NOT_SEEN.test(status) && status === (only ?? status) && !this.#seen.has(`${method} ${path} ${status}`)) {
                     left.push(`${method} ${path} ${status}`);
                 }
             }
