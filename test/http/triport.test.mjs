@@ -163,10 +163,8 @@ table('what members read', () => [
 // A member with 260 invitees who paid once each; the names count down from the newest.
 test('pages', async () => {
     sql(`SET referral.program_id = 11;
-         SELECT FROM referral.enroll('pat');
          SELECT FROM generate_series(1, 260) n,
-                LATERAL referral.attribute('pat-' || n, (referral.referral_overview('pat')).primary_code, NULL,
-                                           now() - interval '60 days');
+                LATERAL referral.attribute('pat-' || n, referral.enroll('pat'), NULL, now() - interval '60 days');
          INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at)
          SELECT 11, 'pat-' || n, 'pat-' || n, 1000000 * n, now() - interval '45 days' FROM generate_series(1, 260) n;
          SELECT FROM referral.adjust('pat', 'pat-a', 1, 'x', 'ops');
@@ -227,7 +225,8 @@ test('only a believed session gets in', async () => {
         'another key': cookie(jwt({}, { key: 'x'.repeat(48) })), 'alg none': cookie(jwt({}, { alg: 'none' })),
         expired: cookie(jwt({ exp: past })), 'not yet': cookie(jwt({ nbf: past + 7200 })),
         'cut off': cookie(good.slice(0, -3)), anonymous: cookie(jwt({ role: 'web_anon' })),
-        'no role': cookie(jwt({ role: undefined })), 'unknown role': cookie(jwt({ role: 'postgres' })),
+        'no role': cookie(jwt({ role: undefined })), 'a role that is not for callers': cookie(jwt({ role: 'postgres' })),
+        'the role of PostgREST': cookie(jwt({ role: 'authenticator' })),
         'no user': cookie(jwt({ sub: undefined })), 'an empty user': cookie(jwt({ sub: '' })),
         'a long user': cookie(jwt({ sub: 'x'.repeat(201) })), 'a number for a user': cookie(jwt({ sub: 7 })),
         'NUL in the user': cookie(jwt({ sub: 'a\0b' })), 'no number for a program': cookie(jwt({ program_id: 'x' })),
@@ -279,19 +278,18 @@ test('other methods, paths and addresses', async () => {
     }
     for (const [path, known] of Object.entries(methods)) {
         for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'].filter((m) => !known.includes(m))) {
-            const answer = await send(method, `/triport${path}`, { ...as('ada'), body: method === 'GET' ? undefined : '{}' });
+            const answer = await send(method, `/triport${path}`, as('ada'));
             assert.deepEqual([answer.status, answer.body, answer.headers.allow],
                              [405, { error: 'method_not_allowed' }, known.join(', ')], `${method} ${path}`);
         }
     }
-    for (const path of ['', '/', '/v1', '/v1/referrals', '/v1/referrals/', '/v1/referrals/me/', '/v1/referrals/ME', '/v1/referrals//me',
+    for (const path of ['', '/', '/v1', '/v1/referrals', '/v1/referrals/', '/v1/referrals/me/', '/v1/referrals//me',
                         '/v1/referrals/../referrals/me', '/v1/referrals/m%65', '/v1/admin', '/v1/admin/', '/v1/admin/referrals/users/',
                         '/v1/admin/referrals/users', '/v1/admin/referrals/users/a/b', '/v1/admin/referrals/payouts/x',
                         '/v2/referrals/me', '/v1/referrals/me;x']) {
         const answer = await send('GET', `/triport${path}`, as('ada'));
-        // nginx itself refuses the one address that is no folder of it.
         assert.equal(answer.status, 404, path);
-        assert.deepEqual(answer.body, path === '' ? { message: 'not_found' } : { error: 'not_found' }, path);
+        assert.deepEqual(answer.body, { error: 'not_found' }, path);
     }
     for (const [method, path, body] of [...MEMBER, ...ADMIN]) {
         const options = path.includes('admin') ? admin(body) : withBody(as('ada'), body);
@@ -340,7 +338,7 @@ test('what is no JSON object is refused, and does nothing', async () => {
         'no UTF-8': Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]), 'Latin-1': Buffer.from('{"slug": "é"}', 'latin1'),
         'UTF-16': Buffer.from('{"slug": "abc"}', 'utf16le'), 'a byte order mark': '\ufeff{"slug": "abc"}',
         'overlong UTF-8': Buffer.from([0x7b, 0x22, 0xc0, 0x80, 0x22, 0x3a, 0x31, 0x7d]),
-        'deep arrays': nested('[', ']'), 'deep objects': '{"a":'.repeat(10000) + '1' + '}'.repeat(10000), 'open arrays': '['.repeat(60000),
+        'deep arrays': nested('[', ']'), 'open arrays': '['.repeat(60000), 'open objects': '{"a":'.repeat(12000),
         'a huge number': `{"amount_micro": 1e999999, "tier": 1e999999, "slug": 1, "tx_hash": 1, "reason": 1}`,
     };
     const types = ['7', '1.5', 'true', '[]', '{}', '["abc"]'];
@@ -354,6 +352,10 @@ test('what is no JSON object is refused, and does nothing', async () => {
     for (const [path, options, texts] of writes) {
         for (const [name, body] of Object.entries(bodies).filter(([name]) => name !== 'nothing' || !path.endsWith('failed'))) {
             await expect(name, 'POST', path, withBody(options, body), 400, 'invalid_json');
+        }
+        // An object of any depth is one, and what is not known in it is not looked at.
+        for (const body of [`{"x": ${nested('[', ']')}}`, '{"a":'.repeat(10000) + '1' + '}'.repeat(10000)]) {
+            assert.ok([400, 404].includes((await call('POST', path, withBody(options, body))).status), path);
         }
         for (const field of texts) {
             for (const value of types) {
@@ -388,7 +390,7 @@ test('a payout', async () => {
         await expect('another body', 'POST', '/v1/referrals/payouts', idempotent(withBody(eve, { ...asked, ...other }), 'k 1'), 409, 'idempotency_conflict');
     }
     for (const [body, tag] of [
-        [{ ...asked, amount_micro: 6000001 }, 'balance_insufficient'], [{ ...asked, amount_micro: 9223372036854775807n }, 'balance_insufficient'],
+        [{ ...asked, amount_micro: 6000001 }, 'balance_insufficient'], ['{"amount_micro": 9223372036854775807, "network": "n", "address": "a"}', 'balance_insufficient'],
         [{ ...asked, amount_micro: 999999 }, 'payout_below_min'], [{ ...asked, amount_micro: 0 }, 'payout_below_min'],
         [{ ...asked, amount_micro: -4000000 }, 'payout_below_min'], [{ ...asked, amount_micro: null }, 'payout_below_min'],
         [{ network: 'n', address: 'a' }, 'payout_below_min'], [{ ...asked, network: '' }, 'invalid_network'],
@@ -396,8 +398,7 @@ test('a payout', async () => {
         [{ amount_micro: 4000000, address: 'a' }, 'invalid_network'], [{ ...asked, address: '' }, 'invalid_address'],
         [{ amount_micro: 4000000, network: 'n' }, 'invalid_address'], [{ ...asked, address: 'a'.repeat(501) }, 'invalid_address'],
     ]) {
-        const text = JSON.stringify(body, (_, v) => typeof v === 'bigint' ? JSON.rawJSON?.(String(v)) ?? Number(v) : v);
-        await expect('refused', 'POST', '/v1/referrals/payouts', withBody(eve, text), 400, tag);
+        await expect('refused', 'POST', '/v1/referrals/payouts', withBody(eve, body), 400, tag);
     }
     const { body: second } = await expect('without a key', 'POST', '/v1/referrals/payouts', withBody(eve, asked), 202);
     assert.notEqual(second.id, payout.id);
@@ -522,7 +523,7 @@ test('a slug', async () => {
         await expect('none left', 'GET', '/v1/referrals/me', sam, 200, (me) => assert.equal(me.custom_slug, null));
     }
     await expect('who never had one', 'DELETE', '/v1/referrals/code', as('newcomer'), 200, { ok: true });
-    await expect('a body is not read', 'DELETE', '/v1/referrals/code', withBody(sam, '{'), 200, { ok: true });
+    await expect('a body is not read', 'DELETE', '/v1/referrals/code', { headers: { ...sam.headers, 'Content-Length': 1 }, body: '{' }, 200, { ok: true });
     await expect('taken back', ...set('mycode'), 200, { code });
     const many = await Promise.all(['one', 'two', 'six', 'ten'].map((slug) => call(...set(`race-${slug}`))));
     assert.deepEqual(many.map((answer) => answer.status), [200, 200, 200, 200]);
@@ -556,7 +557,8 @@ test('whose code brought a member', async () => {
         assert.deepEqual(headers['set-cookie'], ['ref_code=; Path=/; Max-Age=0; SameSite=Lax'], name);
     }
     sql(`SET referral.program_id = 11;
-         SELECT FROM referral.set_custom_slug(referral_user, 'old-slug') FROM (VALUES ('tom')) v(referral_user);
+         SELECT FROM referral.enroll('tom');
+         SELECT FROM referral.set_custom_slug('tom', 'old-slug');
          SELECT referral.remove_custom_slug('tom');
          INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at)
          VALUES (11, 1, 'over', now() - interval '2 days', now() - interval '1 day');
@@ -583,7 +585,7 @@ test('what an operator sees of a member', async () => {
     const user = (id) => `/v1/admin/referrals/users/${id}`;
     sql(`SET referral.program_id = 11;
          SELECT FROM referral.attribute('gus', referral.enroll('gil', 'Gil'), NULL, now() - interval '10 days');
-         SELECT FROM referral.attribute('guy', (referral.referral_overview('gil')).primary_code, NULL, now() - interval '9 days');
+         SELECT FROM referral.attribute('guy', referral.enroll('gil'), NULL, now() - interval '9 days');
          INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at)
          VALUES (11, 2, 'held', now() - interval '30 days', now() + interval '1 day');
          INSERT INTO referral.review_rule (program_id, rule, campaign_id) VALUES (11, 'campaign', 2);
@@ -602,7 +604,6 @@ test('what an operator sees of a member', async () => {
             user_id: 'gus', tier: 2, tier_label: 'influencer', rate_bps: 1500, primary_code: codeOf(11, 'gus'), custom_slug: 'gus-1',
             paid_invitees: 0, paid_invitees_info: 0, balance: { pending_micro: 0, available_micro: 0, lifetime_micro: 0 },
         });
-        assert.deepEqual(recent.map(strip).sort((a, b) => 0), recent.map(strip));
         const held = recent.find((event) => event.event === 'rejected');
         assert.deepEqual(recent.map((event) => `${event.event} ${event.user_id}`),
                          ['tier-changed gus', 'rejected hal', 'signup hal', 'first-paid gus', 'signup gus']);
