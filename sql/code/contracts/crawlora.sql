@@ -24,8 +24,8 @@ CREATE FUNCTION referral.query_limit(highest integer, otherwise integer)
     SET search_path = pg_catalog, pg_temp
 AS $$
     -- Nine digits say as well as all of them that it is too much.
-    SELECT coalesce(least(left(substring(referral.query_value('limit') FROM '^0*([1-9][0-9]*)$'),
-                               9)::integer, $1), $2)
+    SELECT CASE WHEN v.digits IS NULL THEN $2 ELSE least(left(v.digits, 9)::integer, $1) END
+      FROM substring(referral.query_value('limit') FROM '^0*([1-9][0-9]*)$') v(digits)
 $$;
 COMMENT ON FUNCTION referral.query_limit(integer, integer) IS
 'The parameter limit; highest, where it is more; otherwise, where it is missing or no number above 0.';
@@ -59,12 +59,11 @@ Errors: 22023 invalid <name>.';
 -- Who asks: members by token, operators by token or key.
 
 CREATE FUNCTION referral.crawlora_operator()
-    RETURNS referral.principal LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+    RETURNS referral.principal LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     holder referral.principal;
-    caller record;
 BEGIN
     IF referral.request_header('x-api-key') IS NOT NULL THEN
         holder := referral.key_holder('x-api-key', 'operator');
@@ -72,12 +71,11 @@ BEGIN
             RETURN holder;
         END IF;
         holder := referral.key_holder('x-api-key', 'client');
+    ELSIF referral.is_operator() THEN
+        SELECT * INTO holder FROM referral.caller();
+        RETURN holder;
     ELSE
-        caller := referral.caller();
-        IF referral.is_operator() THEN
-            RETURN (caller.user_id, caller.program_id);
-        END IF;
-        holder.program_id := caller.program_id;
+        holder := referral.signed_in();
     END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'insufficient_privilege',
@@ -392,7 +390,7 @@ COMMENT ON FUNCTION referral.crawlora_attribution(bigint, bigint) IS
 'An attribution with the rewards of the payment that qualified it, as the contract shows them; no row for an unknown one.';
 
 CREATE FUNCTION referral.crawlora_attributions()
-    RETURNS json LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -508,7 +506,7 @@ COMMENT ON FUNCTION referral.crawlora_recover() IS
 Errors: 42501 unauthenticated or forbidden.';
 
 CREATE FUNCTION referral.crawlora_funnel()
-    RETURNS json LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
