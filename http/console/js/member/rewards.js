@@ -1,0 +1,44 @@
+// Rewards: what single payments earned.
+import { choices, el, person, section } from '../dom.js';
+import { badge, glossary, labels } from '../status.js';
+import { byId, listing } from '../table.js';
+import { count, rate, rewardStatus } from '../words.js';
+
+function amount(money, row) {
+    const digits = money.digits([row.amount_micro, row.reversed_micro]);
+    return el('span', {}, money.node(row.amount_micro, digits),
+        row.reversed_micro > 0n ? el('small', {}, '−', money.node(row.reversed_micro, digits), ' taken back') : null);
+}
+
+export function rewards({ call, money, dates }) {
+    const list = listing({
+        caption: 'Rewards',
+        money,
+        columns: [
+            { title: 'Date', cell: (row) => dates.day(row.created_at) },
+            { title: 'From', cell: (row) => person(row.invitee_user_id, row.invitee_display) },
+            { title: 'Level', number: true, cell: (row) => count(row.level) },
+            { title: 'Payment', micro: (row) => row.base_micro },
+            { title: 'Rate', number: true, cell: (row) => rate(row.rate_bps) },
+            { title: 'Reward', number: true, cell: (row) => amount(money, row) },
+            { title: 'Status', cell: (row) => badge(rewardStatus, row.status) },
+            { title: 'Available from', cell: (row) => dates.day(row.available_at) },
+        ],
+        load: (args) => call('list_rewards', args),
+        next: byId,
+        empty: ({ status }) => (status
+            ? 'No rewards of this kind.'
+            : 'No rewards yet. They appear here as soon as somebody who was invited pays.'),
+    });
+    const filter = choices('Status', labels(rewardStatus), open);
+
+    function open() {
+        const status = filter.values();
+        return list.open(status.length > 0 ? { status } : {});
+    }
+
+    const node = section('rewards', 'Rewards',
+        'Each payment of somebody below you makes one reward. Level 1 are people invited directly, level 2 people invited by those, and so on; level 0 is a reward for an own payment.',
+        el('div', { class: 'card' }, filter.node, list.node, glossary(rewardStatus)));
+    return { node, reload: open };
+}

@@ -1,0 +1,33 @@
+// The balance and the standing of a member, each with what it means.
+import { count, rate } from '../words.js';
+import { el } from '../dom.js';
+import { requestPayout } from './request.js';
+
+function tile(title, value, about, more) {
+    return el('div', { class: 'tile card' }, el('h3', {}, title), el('p', { class: 'value' }, value),
+        el('p', { class: 'about' }, about), more);
+}
+
+function pending(days) {
+    return days > 0n
+        ? `Becomes available when the hold ends, ${count(days)} days after each payment, unless the payment is refunded.`
+        : 'This program has no hold: what you earn is available at once.';
+}
+
+export function tiles(context, { balance, tier, tier_label: label, rate_bps: bps, paid_invitees: paid }) {
+    const { me, money } = context;
+    const amount = (micro) => money.node(micro, money.digits([micro]));
+    return el('div', { class: 'tiles' },
+        tile('Available', amount(balance.available_micro),
+            balance.available_micro < 0n
+                ? 'Refunds took back more than was left. What is earned next goes towards it.'
+                : 'Can be paid out now.',
+            context.own ? requestPayout(context, balance.available_micro) : null),
+        tile('Pending', amount(balance.pending_micro), pending(me.hold_days)),
+        tile('Earned in all', amount(balance.lifetime_micro),
+            'Since the beginning, whether paid out or not, less what refunds took back.'),
+        tile('Paying invitees', count(paid), 'People invited by you who have paid at least once.'),
+        tier > 0n ? tile('Tier', el('bdi', {}, label),
+            bps > 0n ? `At this tier you earn ${rate(bps)} of what people invited by you pay. More paying invitees lead to higher tiers.`
+                : 'More paying invitees lead to higher tiers.') : null);
+}
