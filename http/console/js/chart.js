@@ -35,8 +35,8 @@ export function bars(node, { labels, series, mark, point }) {
                 y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] },
             },
             axes: [
-                { ...axis, grid: { show: false }, space: 64, incrs: [1, 2, 5, 7, 10, 14, 30], values: (_, at) => at.map((n) => labels[n] ?? '') },
-                { ...axis, grid, space: 44, size: 72, values: (_, at) => at.map(mark) },
+                { ...axis, grid: { show: false }, space: 64, size: 34, incrs: [1, 2, 5, 7, 10, 14, 30], values: (_, at) => at.map((n) => labels[n] ?? '') },
+                { ...axis, grid, space: 44, size: 56, values: (_, at) => at.map(mark) },
             ],
             series: [{}, ...series.map((one) => ({
                 fill: colour(node, one.colour),

@@ -16,7 +16,7 @@ function decimals(micro) {
 export class Money {
     #currency;
     #style;
-    #formats = new Map();
+    #format;
 
     constructor(currency) {
         this.#currency = currency;
@@ -25,17 +25,11 @@ export class Money {
         this.usual = this.#style.currency
             ? new Intl.NumberFormat(undefined, this.#style).resolvedOptions().maximumFractionDigits
             : 2;
-    }
-
-    #format(digits) {
-        if (!this.#formats.has(digits)) {
-            this.#formats.set(digits, new Intl.NumberFormat(undefined, {
-                ...this.#style,
-                minimumFractionDigits: digits,
-                maximumFractionDigits: MICRO_DIGITS,
-            }));
-        }
-        return this.#formats.get(digits);
+        this.#format = new Intl.NumberFormat(undefined, {
+            ...this.#style,
+            minimumFractionDigits: this.usual,
+            maximumFractionDigits: MICRO_DIGITS,
+        });
     }
 
     #unit() {
@@ -48,18 +42,20 @@ export class Money {
     }
 
     text(micro) {
-        return this.#format(this.usual).format(decimal(micro)) + this.#unit();
+        return this.#format.format(decimal(micro)) + this.#unit();
     }
 
-    // As text(), with the decimals beyond the usual ones less loud.
+    // As text(), with the decimals beyond the usual ones less loud, and room for as
+    // many as others in its column have, so that the points stand below each other.
     node(micro, digits = this.usual) {
         const node = document.createElement('span');
         node.className = micro < 0n ? 'money negative' : 'money';
-        for (const { type, value } of this.#format(digits).formatToParts(decimal(micro))) {
-            if (type === 'fraction' && value.length > this.usual) {
+        for (const { type, value } of this.#format.formatToParts(decimal(micro))) {
+            if (type === 'fraction') {
                 const fine = document.createElement('span');
                 fine.className = 'fine';
                 fine.textContent = value.slice(this.usual);
+                fine.style.setProperty('--missing', Math.max(0, digits - value.length));
                 node.append(value.slice(0, this.usual), fine);
             } else {
                 node.append(value);
@@ -71,7 +67,7 @@ export class Money {
 
     // What somebody typed in his own notation as micro-units; null: no amount.
     parse(text) {
-        const parts = this.#format(2).formatToParts('-1234567.5');
+        const parts = this.#format.formatToParts('1234567.5');
         const group = parts.find(({ type }) => type === 'group')?.value ?? '';
         const point = parts.find(({ type }) => type === 'decimal')?.value ?? '.';
         const plain = text.replaceAll(group, '').replaceAll(/\s/g, '').replace(point, '.');

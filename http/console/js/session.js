@@ -44,7 +44,7 @@ function panel(title, ...children) {
 export async function start(show) {
     const enter = (me) => {
         document.getElementById('program').textContent = me.program_name;
-        account.replaceChildren(el('span', { class: 'who' }, el('span', { class: 'unseen' }, 'Signed in as '), el('bdi', {}, me.user_id)),
+        account.replaceChildren(el('span', { class: 'who' }, el('span', { class: 'as' }, 'Signed in as '), el('bdi', {}, me.user_id)),
             themeButton(), el('button', { type: 'button', class: 'quiet', onclick: leave }, 'Sign out'));
         main.replaceChildren();
         sections.hidden = false;

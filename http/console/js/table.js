@@ -2,7 +2,7 @@
 import { announce, el } from './dom.js';
 import { failureBox } from './load.js';
 
-const PAGE_ROWS = 20;
+const PAGE_ROWS = 10;
 
 // A table. A column has a title and either cell(row), or micro(row) for an amount;
 // number: to be set flush right. Roles are written out because a phone shows rows

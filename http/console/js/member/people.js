@@ -7,7 +7,7 @@ import { count, rate } from '../words.js';
 function levels({ call, money }) {
     const content = el('div', {});
     const reload = loader(content, () => call('level_stats'), (rows) => table('Levels', [
-        { title: 'Level', number: true, cell: (row) => count(row.level) },
+        { title: 'Level', cell: (row) => count(row.level) },
         { title: 'People', number: true, cell: (row) => count(row.members) },
         { title: 'They paid', micro: (row) => row.volume_micro },
         { title: 'They deposited', micro: (row) => row.deposits_micro },
@@ -41,7 +41,7 @@ function downline({ call, money, dates }) {
         money,
         columns: [
             { title: 'Person', cell: (row) => person(row.user_id, row.display_name) },
-            { title: 'Level', number: true, cell: (row) => count(row.level) },
+            { title: 'Level', cell: (row) => count(row.level) },
             { title: 'Signed up', cell: (row) => dates.day(row.signed_at) },
             { title: 'Payments', number: true, cell: (row) => count(row.payments) },
             { title: 'Paid since', micro: (row) => row.volume_micro },

@@ -17,7 +17,7 @@ export function rewards({ call, money, dates }) {
         columns: [
             { title: 'Date', cell: (row) => dates.day(row.created_at) },
             { title: 'From', cell: (row) => person(row.invitee_user_id, row.invitee_display) },
-            { title: 'Level', number: true, cell: (row) => count(row.level) },
+            { title: 'Level', cell: (row) => count(row.level) },
             { title: 'Payment', micro: (row) => row.base_micro },
             { title: 'Rate', number: true, cell: (row) => rate(row.rate_bps) },
             { title: 'Reward', number: true, cell: (row) => amount(money, row) },
@@ -38,7 +38,7 @@ export function rewards({ call, money, dates }) {
     }
 
     const node = section('rewards', 'Rewards',
-        'Each payment of somebody below you makes one reward. Level 1 are people invited directly, level 2 people invited by those, and so on; level 0 is a reward for an own payment.',
+        'Every payment that earned something, newest first. On level 1 somebody invited directly paid, on level 2 somebody invited by those, and so on; level 0 is an own payment.',
         el('div', { class: 'card' }, filter.node, list.node, glossary(rewardStatus)));
     return { node, reload: open };
 }

@@ -26,8 +26,7 @@ export function tiles(context, { balance, tier, tier_label: label, rate_bps: bps
         tile('Pending', amount(balance.pending_micro), pending(me.hold_days)),
         tile('Earned in all', amount(balance.lifetime_micro),
             'Since the beginning, whether paid out or not, less what refunds took back.'),
-        tile('Paying invitees', count(paid), 'People invited by you who have paid at least once.'),
+        tile('Paying invitees', count(paid), 'People invited directly who have paid at least once.'),
         tier > 0n ? tile('Tier', el('bdi', {}, label),
-            bps > 0n ? `At this tier you earn ${rate(bps)} of what people invited by you pay. More paying invitees lead to higher tiers.`
-                : 'More paying invitees lead to higher tiers.') : null);
+            `${bps > 0n ? `Earns ${rate(bps)} of what people invited directly pay. ` : ''}The tier may rise with the number of paying invitees.`) : null);
 }

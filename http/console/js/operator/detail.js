@@ -33,7 +33,7 @@ function draw({ money, dates }, { attribution: row, ...more }) {
             ['Source', text([more.utm_source, more.utm_medium].filter(Boolean).join(' / ') || null)],
         ]),
         more.rewards?.length > 0 ? table('Rewards of the first payment', [
-            { title: 'Level', number: true, cell: (one) => count(one.level) },
+            { title: 'Level', cell: (one) => count(one.level) },
             { title: 'Whose', cell: (one) => memberLink(one.user_id, null) },
             { title: 'Reward', micro: (one) => one.amount_micro },
             { title: 'Taken back', micro: (one) => one.reversed_micro },
