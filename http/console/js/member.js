@@ -9,6 +9,6 @@ start((context) => {
         location.replace('operator.html');
         return;
     }
-    context.root.append(el('h1', { class: 'unseen' }, 'Your referrals'));
-    memberPage(context.root, { ...context, own: true, call });
+    context.root.append(el('h1', { class: 'unseen' }, 'Your referrals'),
+        ...memberPage({ ...context, own: true, call }));
 });

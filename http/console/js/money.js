@@ -47,7 +47,7 @@ export class Money {
 
     // As text(), with the decimals beyond the usual ones less loud, and room for as
     // many as others in its column have, so that the points stand below each other.
-    node(micro, digits = this.usual) {
+    node(micro, digits = 0) {
         const node = document.createElement('span');
         node.className = micro < 0n ? 'money negative' : 'money';
         for (const { type, value } of this.#format.formatToParts(decimal(micro))) {

@@ -4,16 +4,17 @@ import { failureBox } from './load.js';
 
 const PAGE_ROWS = 10;
 
-// A table. A column has a title and either cell(row), or micro(row) for an amount;
-// number: to be set flush right. Roles are written out because a phone shows rows
+// A table. A column has a title and either cell(row), or micro(row) for an amount
+// with more(row) below it; number: to be set flush right. Roles are written out because a phone shows rows
 // as blocks, and some browsers then forget that it is a table.
 export function table(caption, columns, rows, money) {
     const cells = columns.map((column) => {
         if (!column.micro) {
             return column.cell;
         }
-        const digits = money.digits(rows.map(column.micro));
-        return (row) => money.node(column.micro(row), digits);
+        const digits = money.digits(rows.map(column.micro).filter((micro) => micro !== null));
+        return (row) => (column.micro(row) === null ? null
+            : el('span', {}, money.node(column.micro(row), digits), column.more?.(row)));
     });
     const style = (column) => (column.number || column.micro ? 'number' : column.style);
     return el('div', { class: 'scroll' },

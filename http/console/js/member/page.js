@@ -1,4 +1,4 @@
-// Everything about one member. call() asks the server about him; own: he looks at
+// The sections about one member. call() asks the server about him; own: he looks at
 // it himself, and may change things.
 import { el } from '../dom.js';
 import { loader } from '../load.js';
@@ -9,12 +9,12 @@ import { rewards } from './rewards.js';
 import { share } from './share.js';
 import { tiles } from './tiles.js';
 
-export function memberPage(root, { ...context }) {
+export function memberPage({ ...context }) {
     // What is done in one part shows in the others.
     context.changed = () => parts.forEach(({ reload }) => reload());
     const parts = [overview, earnings, rewards, people, payouts].map((part) => part(context));
-    root.append(...parts.map(({ node }) => node));
     context.changed();
+    return parts.map(({ node }) => node);
 }
 
 function overview(context) {

@@ -4,12 +4,6 @@ import { badge, glossary, labels } from '../status.js';
 import { byId, listing } from '../table.js';
 import { count, rate, rewardStatus } from '../words.js';
 
-function amount(money, row) {
-    const digits = money.digits([row.amount_micro, row.reversed_micro]);
-    return el('span', {}, money.node(row.amount_micro, digits),
-        row.reversed_micro > 0n ? el('small', {}, '−', money.node(row.reversed_micro, digits), ' taken back') : null);
-}
-
 export function rewards({ call, money, dates }) {
     const list = listing({
         caption: 'Rewards',
@@ -20,7 +14,11 @@ export function rewards({ call, money, dates }) {
             { title: 'Level', cell: (row) => count(row.level) },
             { title: 'Payment', micro: (row) => row.base_micro },
             { title: 'Rate', number: true, cell: (row) => rate(row.rate_bps) },
-            { title: 'Reward', number: true, cell: (row) => amount(money, row) },
+            {
+                title: 'Reward',
+                micro: (row) => row.amount_micro,
+                more: (row) => (row.reversed_micro > 0n ? el('small', {}, '−', money.node(row.reversed_micro), ' taken back') : null),
+            },
             { title: 'Status', cell: (row) => badge(rewardStatus, row.status) },
             { title: 'Available from', cell: (row) => dates.day(row.available_at) },
         ],

@@ -16,15 +16,14 @@ function pending(days) {
 
 export function tiles(context, { balance, tier, tier_label: label, rate_bps: bps, paid_invitees: paid }) {
     const { me, money } = context;
-    const amount = (micro) => money.node(micro, money.digits([micro]));
     return el('div', { class: 'tiles' },
-        tile('Available', amount(balance.available_micro),
+        tile('Available', money.node(balance.available_micro),
             balance.available_micro < 0n
                 ? 'Refunds took back more than was left. What is earned next goes towards it.'
                 : 'Can be paid out now.',
             context.own ? requestPayout(context, balance.available_micro) : null),
-        tile('Pending', amount(balance.pending_micro), pending(me.hold_days)),
-        tile('Earned in all', amount(balance.lifetime_micro),
+        tile('Pending', money.node(balance.pending_micro), pending(me.hold_days)),
+        tile('Earned in all', money.node(balance.lifetime_micro),
             'Since the beginning, whether paid out or not, less what refunds took back.'),
         tile('Paying invitees', count(paid), 'People invited directly who have paid at least once.'),
         tier > 0n ? tile('Tier', el('bdi', {}, label),

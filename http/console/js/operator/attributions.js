@@ -24,7 +24,7 @@ export function attributions({ root, money, dates }) {
             { title: 'Invited by', cell: (row) => memberLink(row.referrer_user_id, row.referrer_display) },
             { title: 'Campaign', cell: (row) => row.campaign && el('bdi', {}, row.campaign) },
             { title: 'Status', cell: (row) => badge(attributionStatus, row.status) },
-            { title: 'First reward', number: true, cell: (row) => row.reward_micro && money.node(row.reward_micro, money.digits([row.reward_micro])) },
+            { title: 'First reward', micro: (row) => row.reward_micro },
             { title: 'More', cell: (row) => el('button', { type: 'button', class: 'quiet', onclick: () => showDetail(row) }, 'Details') },
         ],
         load: (args) => call('list_attributions', args),

@@ -10,7 +10,6 @@ import { memberLink } from './links.js';
 const text = (value) => value && el('bdi', { class: 'long' }, value);
 
 function draw({ money, dates }, { attribution: row, ...more }) {
-    const amount = (micro) => money.node(micro, money.digits([micro]));
     return [
         facts([
             ['Status', badge(attributionStatus, row.status)],
@@ -27,7 +26,7 @@ function draw({ money, dates }, { attribution: row, ...more }) {
             ['Qualified', dates.minute(row.qualified_at)],
             ['Payments', `${count(more.payments)}, ${money.text(more.paid_micro)} in all`],
             ['First payment', text(row.payment_id)],
-            ['Rewarded for it', row.reward_micro && amount(row.reward_micro)],
+            ['Rewarded for it', row.reward_micro && money.node(row.reward_micro)],
             ['Click', dates.minute(more.clicked_at)],
             ['Landed on', text(more.landing_path)],
             ['Source', text([more.utm_source, more.utm_medium].filter(Boolean).join(' / ') || null)],

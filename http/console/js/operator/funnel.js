@@ -7,7 +7,7 @@ import { count, percent } from '../words.js';
 
 const STEPS = [
     ['clicks', 'Clicked', 'Visits by somebody’s link.'],
-    ['attributed', 'Signed up', 'New people who came by a code.'],
+    ['attributed', 'Signed up', 'People who came by a code; who only typed one in has no click.'],
     ['qualified', 'Paid', 'Of these, who have made a first payment that counts.'],
     ['rewarded', 'Rewarded', 'Of these, who earned somebody a reward.'],
 ];
@@ -17,7 +17,7 @@ const ASIDE = [
     ['capped', 'Ended by a cap'],
 ];
 
-const ratio = (part, whole) => (whole > 0n ? Number(part) / Number(whole) : null);
+const ratio = (part, whole) => Number(part) / Number(whole);
 
 function bar(share) {
     const filled = el('span', {});
@@ -33,14 +33,16 @@ function draw(found) {
     return [
         el('table', { class: 'funnel' },
             el('caption', { class: 'unseen' }, 'Funnel'),
-            el('thead', {}, el('tr', {}, ['Step', 'People', 'Of the step before'].map((title, n) =>
+            el('thead', {}, el('tr', {}, ['Step', 'Number', 'Of the step before'].map((title, n) =>
                 el('th', { scope: 'col', class: n > 0 ? 'number' : null }, title)))),
             el('tbody', {}, STEPS.map(([key, label, about], n) => {
-                const kept = n > 0 ? ratio(found[key], found[STEPS[n - 1][0]]) : null;
+                const before = n > 0 ? found[STEPS[n - 1][0]] : 0n;
+                // Not where there were fewer: a sign-up needs no click.
+                const kept = before > 0n && found[key] <= before ? percent(ratio(found[key], before)) : '–';
                 return el('tr', {},
                     el('th', { scope: 'row' }, label, el('small', {}, about), bar(ratio(found[key], widest))),
                     el('td', { class: 'number big' }, count(found[key])),
-                    el('td', { class: 'number' }, kept === null ? '–' : percent(kept)));
+                    el('td', { class: 'number' }, kept));
             }))),
         el('dl', { class: 'aside' }, ASIDE.map(([key, label]) => el('div', {},
             el('dt', {}, label), el('dd', {}, count(found[key]))))),

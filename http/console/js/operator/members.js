@@ -15,7 +15,7 @@ function leaders({ root, money, dates }) {
     const until = plusDays(dates.today(), 1);
     loader(content, () => call('leaderboard', { since: plusDays(until, -LEADER_DAYS), until, max_rows: 20 }), (rows) => (
         rows.length === 0 ? el('p', { class: 'empty' }, 'Nobody earned anything in this time.') : table('Who earned most', [
-            { title: 'Rank', number: true, cell: (row) => count(row.rank) },
+            { title: 'Rank', cell: (row) => count(row.rank) },
             { title: 'Member', cell: (row) => memberLink(row.user_id, row.display_name) },
             { title: 'Rewards', number: true, cell: (row) => count(row.rewards) },
             { title: 'They paid', micro: (row) => row.volume_micro },
@@ -39,6 +39,10 @@ export function members(context, userId) {
         leaders(context);
         return;
     }
-    context.root.append(el('p', { class: 'about-whom' }, 'Member ', el('bdi', { class: 'strong' }, userId)));
-    memberPage(context.root, { ...context, own: false, call: (fn, args) => call(fn, { ...args, user_id: userId }) });
+    const about = { ...context, own: false, call: (fn, args) => call(fn, { ...args, user_id: userId }) };
+    const content = el('div', { class: 'about-whom' });
+    context.root.append(content);
+    // Asked first, since there is nothing to show of who is no member.
+    loader(content, () => about.call('referral_overview'), () => [
+        el('h2', {}, 'Member ', el('bdi', {}, userId)), ...memberPage(about)])();
 }
