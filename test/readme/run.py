@@ -5,6 +5,7 @@ where there is none. Then a few facts that stand in more than one file.
 
 Prints TAP. Uses the server that the PG* variables name.
 """
+import glob
 import json
 import os
 import re
@@ -66,7 +67,7 @@ def check_versions():
 
 
 def check_links():
-    for page in ["README.md"] + ["docs/" + name for name in os.listdir(os.path.join(TOP, "docs"))]:
+    for page in ["README.md"] + glob.glob("docs/**/*.md", root_dir=TOP, recursive=True):
         links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read(page))
         gone = [link for link in links
                 if not os.path.exists(os.path.join(TOP, os.path.dirname(page), link))]
