@@ -30,13 +30,13 @@ const surfaces = {
     },
     crawlora: {
         path: '/crawlora/referrals/me', who: bearer(jwt),
-        form: (tag, status) => ({ code: status, msg: tag, data: null }),
+        form: (tag, status) => ({ code: status, msg: tag === 'unauthenticated' ? 'unauthorized' : tag, data: null }),
     },
     baanx: {
         path: '/baanx/v1/referral', who: bearer(jwt),
         form: (tag) => ({
             message: {
-                bad_request: 'Bad request', not_found: 'Not found', method_not_allowed: 'Method not allowed',
+                bad_request: 'Invalid request', not_found: 'Not found', method_not_allowed: 'Method not allowed',
                 unauthenticated: 'Not authenticated', payload_too_large: 'Payload too large',
                 uri_too_long: 'URI too long', rate_limited: 'Too many requests',
             }[tag] ?? 'Internal server error',
@@ -168,7 +168,7 @@ test('only listed headers are passed on, and a caller cannot set those that are 
         '/triport/v1/referrals/me?a=b': (path) => contract(path, 'GET me', { authorization: 'Bearer c.d.e', 'x-ref-code': 'ABC' }),
         [admin]: (path) => contract(path, 'GET admin_user', { 'x-admin-token': 'admin' }),
         '/intotes/api/v1/users/me/referral/info': (path) => contract(path, 'GET info', { authorization: 'Bearer a.b.c' }),
-        '/crawlora/referrals/me': (path) => contract(path, 'GET me', { authorization: 'Bearer a.b.c', 'x-api-key': 'api' }),
+        '/crawlora/referrals/me': (path) => contract(path, 'GET me', { authorization: 'Bearer a.b.c', 'x-api-key': 'api', 'x-client-key': 'client' }),
         '/baanx/v1/referral': (path) => contract(path, 'GET referral', { authorization: 'Bearer a.b.c', 'x-client-key': 'client' }),
         '/rpc/referral_overview': () => ({
             ...always, authorization: 'Bearer a.b.c', accept: 'text/csv', 'content-type': 'text/plain',
@@ -191,8 +191,10 @@ test('what a header may not be is not passed on', async () => {
     assert.equal((await one(surfaces.triport.path, { Cookie: `nl_session=${odd}` })).authorization, 'Bearer -');
     assert.equal((await one(surfaces.triport.path, { Cookie: `ref_code=${odd}` }))['x-ref-code'], undefined);
     assert.equal((await one(surfaces.triport.path, { 'User-Agent': odd }))['user-agent'], undefined);
-    assert.equal((await one(surfaces.baanx.path, { 'X-Client-Key': odd }))['x-client-key'], undefined);
-    assert.equal((await one(surfaces.baanx.path, { 'X-Client-Key': 'k'.repeat(201) }))['x-client-key'], undefined);
+    assert.equal((await one(surfaces.baanx.path, { 'X-Client-Key': odd }))['x-client-key'], '-');
+    assert.equal((await one(surfaces.baanx.path, { 'X-Client-Key': 'k'.repeat(201) }))['x-client-key'], '-');
+    assert.equal((await one(surfaces.crawlora.path, { 'X-Api-Key': odd }))['x-api-key'], '-');
+    assert.equal((await one(surfaces.crawlora.path, { Authorization: 'Token a.b.c' })).authorization, 'Bearer a.b.c');
     assert.equal((await one(surfaces.native.path, { Accept: odd })).accept, '*/*');
     assert.equal((await one(surfaces.native.path, { Prefer: odd })).prefer, undefined);
     assert.equal((await one(surfaces.native.path, { Range: 'bytes=0-1' })).range, undefined);
