@@ -129,11 +129,11 @@ before(async () => {
         raw(open.at, ''),
     ];
 });
-after(() => {
-    for (const dir of folders) {
-        execFileSync(`${top}scripts/http`, ['stop', dir]);
+after(async () => {
+    await Promise.all(folders.map(async (dir) => {
+        await run(`${top}scripts/http`, ['stop', dir]);
         rmSync(dir, { recursive: true });
-    }
+    }));
     echo.close();
     echo.closeAllConnections();
 });
