@@ -183,7 +183,7 @@ export class Requests {
             const [schema] = body.schema.$ref ? description.at(body.schema.$ref.slice(2).split('/')) : [body.schema];
             request.json = {};
             for (const [name, each] of Object.entries(schema.properties ?? {})) {
-                if ((schema.required?.includes(name) || chance.in100(40)) && !(name === 'user_id' && !schema.required?.includes(name) && !operator)) {
+                if ((schema.required?.includes(name) || name === 'min_micro' || chance.in100(40)) && !(name === 'user_id' && !schema.required?.includes(name) && !operator)) {
                     const example = body.example?.[name] ?? Object.values(body.examples ?? {})[0]?.value?.[name];
                     request.json[name] = this.value(name, { example, ...each }, operator, target) ?? example;
                 }

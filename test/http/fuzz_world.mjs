@@ -37,6 +37,7 @@ const people = (p) => `
     SELECT FROM referral.payout_failed('hermit-po-${p}-1', 'SECRET_${p}_hermit_reason');
     SELECT FROM referral.payout_sent('hermit-po-${p}-2', 'SECRET_${p}_hermit_reference');
     SELECT FROM referral.set_payout_destination('hermit', 'net', 'SECRET_${p}_hermit_destination');
+    SELECT FROM generate_series(1, 20) n, referral.spend('ann', 10, 'spend-' || n);
     SELECT FROM referral.spend('hermit', 100, 'hermit-spend-${p}', 'SECRET_${p}_hermit_note');
     SELECT FROM referral.adjust('hermit', 'hermit-adjust-${p}', 100, 'SECRET_${p}_hermit_note', 'boss');
     SELECT FROM referral.set_tier('hermit', 2, 'SECRET_${p}_hermit_note', 'boss');`;
