@@ -316,7 +316,7 @@ export class Requests {
         this.count += 1;
         const request = this.described();
         // An intact one now and then: what is broken must not hurt those who come after.
-        for (let n = chance.in100(20) ? 0 : 1 + chance.below(3); n > 0; n -= 1) {
+        for (let n = chance.in100(25) ? 0 : 1 + chance.below(3); n > 0; n -= 1) {
             this.break(request);
         }
         request.url = request.path + (request.query.length ? '?' + request.query.join('&') : '');
