@@ -137,7 +137,7 @@ function judge(request, answer) {
         const { get } = documents[target].document.paths[template] ?? {};
         const method = request.method === 'GET' && !get ? 'POST' : request.method;
         const wrong = () => documents[target].wrong(method, below, { status: answer.status, headers, body, text });
-        const shaped = /[?&](select|columns|order|limit|offset|and|or)/.test(request.url)
+        const shaped = /[?&](select|columns|order|limit|offset|and|or)|=(not\.)?[a-z]+\./.test(request.url)
             || request.headers.some(([name]) => /^(accept|prefer|range|content-type)$/i.test(name) && request.broken?.includes('header'));
         if (failed ? !isError('native', body) && !(template === undefined && generic(body))
             : !shaped && template !== undefined && wrong().length) {

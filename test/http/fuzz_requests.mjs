@@ -49,6 +49,7 @@ const QUERIES = [
     'offset=2147483648', 'offset=9223372036854775808', 'offset=-5', 'status=', 'status=%00', 'status=available,,pending', 'status=%FF', 'status[]=x',
     'select=*', 'select=secret', 'select=user_id', 'select=a(b)', 'order=1', 'order=user_id.desc', 'columns=x', 'on_conflict=x', 'and=(', 'or=(a.eq.1)',
     'user_id=eq.hermit', 'user_id=hermit', 'user_id=not.null', 'id=in.(1,2)', '=x', '&&&&', 'a=%', '%00=1', '%ff=%ff', 'a%20b=c+d', '+', '\xff=\xfe',
+'x'.repeat(6000) + '=1', 'select=' + 'a,'.repeat(3000),
     'a='.repeat(500), 'x='.padEnd(3000, 'y'), 'from=2026-01-01', 'from=x&to=y', 'from=infinity', 'to=-infinity', 'since=0001-01-01%20BC', 'max_rows=-7',
 ];
 const HEADERS = [
