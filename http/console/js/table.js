@@ -29,7 +29,7 @@ export function table(caption, columns, rows, money) {
     });
     const style = (column) => (column.number || column.micro ? 'number' : column.style);
     const node = el('div', { class: 'scroll' },
-        el('table', { role: 'table' },
+        el('table', { class: 'list', role: 'table' },
             el('caption', { class: 'unseen' }, caption),
             el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, columns.map((column) =>
                 el('th', { role: 'columnheader', scope: 'col', class: style(column) }, column.title)))),
