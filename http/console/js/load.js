@@ -10,7 +10,7 @@ export function failureBox(failure, again) {
     }
     return el('div', { class: 'failure', role: 'alert' },
         el('p', {}, explain(failure)),
-        el('button', { type: 'button', onclick: again }, 'Try again'));
+        failure.passing ? el('button', { type: 'button', onclick: again }, 'Try again') : null);
 }
 
 // A function that fills the node with what fetch() gives and draw() makes of it.

@@ -4,6 +4,17 @@ import { failureBox } from './load.js';
 
 const PAGE_ROWS = 10;
 
+// What can be scrolled sideways has to be reached by keyboard as well.
+const overflow = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+        if (target.scrollWidth > target.clientWidth) {
+            target.tabIndex = 0;
+        } else {
+            target.removeAttribute('tabindex');
+        }
+    }
+});
+
 // A table. A column has a title and either cell(row), or micro(row) for an amount
 // with more(row) below it; number: to be set flush right. Roles are written out because a phone shows rows
 // as blocks, and some browsers then forget that it is a table.
@@ -17,13 +28,15 @@ export function table(caption, columns, rows, money) {
             : el('span', {}, money.node(column.micro(row), digits), column.more?.(row)));
     });
     const style = (column) => (column.number || column.micro ? 'number' : column.style);
-    return el('div', { class: 'scroll' },
-        el('table', { role: 'table' },
+    const node = el('div', { class: 'scroll' },
+        el('table', { class: 'list', role: 'table' },
             el('caption', { class: 'unseen' }, caption),
             el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, columns.map((column) =>
                 el('th', { role: 'columnheader', scope: 'col', class: style(column) }, column.title)))),
             el('tbody', { role: 'rowgroup' }, rows.map((row) => el('tr', { role: 'row' }, columns.map((column, n) =>
                 el('td', { role: 'cell', 'data-title': column.title, class: style(column) }, cells[n](row) ?? '–')))))));
+    overflow.observe(node);
+    return node;
 }
 
 // A list that is read page by page. load(args) fetches rows, next(rows, skipped)

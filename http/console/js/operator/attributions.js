@@ -12,8 +12,6 @@ export function attributions({ root, money, dates }) {
     function showDetail(row) {
         const box = dialog('Attribution', detail(row.id, { money, dates }),
             el('div', { class: 'actions' }, el('button', { type: 'button', class: 'main', onclick: () => box.close() }, 'Close')));
-        // A link in it leads to another view.
-        box.addEventListener('click', ({ target }) => target.closest('a') && box.close());
     }
     const list = listing({
         caption: 'Attributions',
