@@ -84,7 +84,7 @@ export class Money {
 
     // A mark beside a chart: a position there, not an amount of anybody's.
     mark(value) {
-        return new Intl.NumberFormat(undefined, { ...this.#style, notation: 'compact', minimumFractionDigits: 0 })
+        return new Intl.NumberFormat(undefined, { ...this.#style, notation: 'compact', maximumSignificantDigits: 3 })
             .format(value);
     }
 }
