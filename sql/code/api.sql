@@ -401,6 +401,14 @@ DECLARE
     subject CONSTANT referral.principal := referral.acting_for(statement.user_id);
     result referral.statement_row;
 BEGIN
+    -- It is repeated in the answer, where a time has the form of RFC 3339.
+    IF statement.at NOT BETWEEN '0001-01-02 00:00+00' AND '9999-12-31 00:00+00' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'datetime_field_overflow',
+            MESSAGE = 'invalid at',
+            DETAIL = 'at is not in the years 1 to 9999.',
+            HINT = 'Leave at out for now.';
+    END IF;
     PERFORM referral.known_member(subject.program_id, subject.user_id);
     SELECT * INTO result
       FROM referral.statement(subject.user_id, statement.at, subject.program_id);
@@ -409,9 +417,9 @@ END
 $$;
 COMMENT ON FUNCTION referral_api.statement(timestamptz, text) IS
 'Balance of a member as recorded at an instant, and what it was made of
-One object, amounts in micro-units. at: any instant, left out, now; user_id: for operators; left
+One object, amounts in micro-units. at: an instant, left out, now; user_id: for operators; left
 out, the caller''s own. Reads the member''s whole history.
-Errors: unauthenticated, not_yours, unknown_member, not_a_member_yet.
+Errors: unauthenticated, not_yours, unknown_member, not_a_member_yet, invalid at.
 Example: POST /rpc/statement {"at": "2026-01-31T23:59:59Z"}';
 
 CREATE FUNCTION referral_api.payout_cancel(payout_id text)

@@ -30,7 +30,7 @@ start((context) => {
     // #members/ada is the view of members, about ada.
     function show() {
         const [view, ...rest] = location.hash.slice(1).split('/');
-        const known = view in views ? view : 'review';
+        const known = Object.hasOwn(views, view) ? view : 'review';
         for (const link of document.querySelectorAll('#sections a')) {
             link.ariaCurrent = link.hash === `#${known}` ? 'page' : null;
         }

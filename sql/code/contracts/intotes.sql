@@ -1,4 +1,86 @@
--- The contract /intotes (CONTRACT section 9). http/routes.conf names the endpoints.
+-- The contract /intotes (CONTRACT section 9; the pages api/referrals of its
+-- documentation). http/routes.conf names the endpoints. Amounts are kopecks:
+-- hundredths of the currency, 10,000 micro-units, rounded down.
+
+CREATE FUNCTION referral.intotes_info()
+    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    me CONSTANT referral.principal := referral.signed_in();
+BEGIN
+    RETURN (
+        -- The totals are sums of what is shown, so that a reader who adds up gets them.
+        SELECT json_build_object(
+                   'referral_code', (SELECT c.code
+                                       FROM referral.code AS c
+                                      WHERE c.program_id = m.program_id
+                                        AND c.user_id = m.user_id
+                                        AND c.kind = 'uid'),
+                   'referrer', (SELECT json_build_object('name', coalesce(r.display_name, ''),
+                                                         'image_url', r.image_url)
+                                  FROM referral.member AS r
+                                 WHERE r.program_id = m.program_id
+                                   AND r.member_id = m.referrer_id),
+                   'total_earnings', sum(k.earnings),
+                   'total_referrals', sum(k.members),
+                   'total_volume', sum(k.volume),
+                   'total_deposits', floor(coalesce(sum(k.deposits_micro), 0) / 10000),
+                   'stats', json_object_agg(
+                       'level' || k.level,
+                       json_build_object('count', k.members, 'total_volume', k.volume,
+                                         'earnings', k.earnings, 'fee', k.fee)
+                       ORDER BY k.level))
+          FROM referral.member AS m
+               CROSS JOIN (SELECT depth.level,
+                                  coalesce(s.members, 0) AS members,
+                                  floor(coalesce(s.volume_micro, 0) / 10000::numeric) AS volume,
+                                  floor(coalesce(s.earnings_micro, 0) / 10000::numeric) AS earnings,
+                                  trim_scale(coalesce(s.rate_bps, 0) / 10000::numeric) AS fee,
+                                  s.deposits_micro
+                             FROM generate_series(1, 3) AS depth(level)
+                                  LEFT JOIN referral.level_stats(me.user_id, me.program_id) AS s
+                                         ON s.level = depth.level) AS k
+         WHERE m.program_id = me.program_id
+           AND m.user_id = me.user_id
+         GROUP BY m.program_id, m.member_id);
+END
+$$;
+COMMENT ON FUNCTION referral.intotes_info() IS
+'GET /api/v1/users/me/referral/info: code, referrer, and what stands and was earned on levels 1 to 3.
+Errors: 42501 unauthenticated.';
+
+CREATE FUNCTION referral.intotes_children()
+    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    me CONSTANT referral.principal := referral.signed_in();
+    max_rows CONSTANT integer := referral.query_number('limit', 1, 1000, 1000);
+    skip CONSTANT integer := least(referral.query_number('offset', 0, 999999999999999999, 0),
+                                   2147483647);
+BEGIN
+    RETURN (
+        SELECT coalesce(json_agg(json_build_object(
+                   'id', m.member_id,
+                   'username', coalesce(m.display_name, m.user_id),
+                   'image', m.image_url,
+                   'level', d.level,
+                   'joined_date', to_char(d.signed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                   'total_bets', d.payments,
+                   'total_volume', floor(d.volume_micro / 10000::numeric))
+                   ORDER BY d.n), '[]')
+          FROM referral.list_downline(me.user_id, max_rows, skip, me.program_id)
+                   WITH ORDINALITY AS d(user_id, display_name, signed_at, total_paid_micro, level,
+                                        payments, volume_micro, n)
+               JOIN referral.member AS m
+                 ON m.program_id = me.program_id AND m.user_id = d.user_id
+         WHERE d.level <= 3);
+END
+$$;
+COMMENT ON FUNCTION referral.intotes_children() IS
+'GET /api/v1/users/me/referral/children: members on levels 1 to 3 below the caller, level by level, the newest first.
+Errors: 42501 unauthenticated.';
 
 CREATE FUNCTION referral.intotes_error(state text, message text)
     RETURNS json LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -19,7 +101,11 @@ AS $$
 DECLARE
     answer json;
 BEGIN
-    RETURN referral.http_answer(404, json_build_object('error', 'not_found'));
+    CASE referral.request_header('x-endpoint')
+        WHEN 'GET info' THEN RETURN referral.intotes_info();
+        WHEN 'GET children' THEN RETURN referral.intotes_children();
+        ELSE RETURN referral.http_answer(404, json_build_object('error', 'not_found'));
+    END CASE;
 EXCEPTION WHEN OTHERS THEN
     answer := referral.intotes_error(SQLSTATE, SQLERRM);
     IF answer IS NULL THEN
