@@ -15,6 +15,9 @@ function colour(node, name) {
     return color;
 }
 
+// Beside the lines, for the longest of their marks.
+const room = (marks) => 14 + 7 * Math.max(...marks.map(({ length }) => length), 2);
+
 // Draws bars into the node as long as it is in the page, each series over the one
 // before. labels: of the bars; series: [{values, colour}]; mark(value): what
 // stands beside the lines; point(index): called with the bar pointed at, or null.
@@ -35,7 +38,7 @@ export function bars(node, { labels, series, mark, point }) {
             },
             axes: [
                 { ...axis, grid: { show: false }, space: 64, size: 34, incrs: [1, 2, 5, 7, 10, 14, 30], values: (_, at) => at.map((n) => labels[n] ?? '') },
-                { ...axis, grid: { stroke: colour(node, 'line'), width: 1 }, space: 44, size: 56, values: (_, at) => at.map(mark) },
+                { ...axis, grid: { stroke: colour(node, 'line'), width: 1 }, space: 44, size: (_, marks) => room(marks ?? []), values: (_, at) => at.map(mark) },
             ],
             series: [{}, ...series.map((one) => ({
                 fill: colour(node, one.colour),

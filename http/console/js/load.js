@@ -1,6 +1,6 @@
 // Places whose content comes from the server.
 import { Failure } from './api.js';
-import { el } from './dom.js';
+import { el, replace } from './dom.js';
 import { explain } from './words.js';
 
 // What to say where something could not be loaded.
@@ -28,7 +28,7 @@ export function loader(node, fetch, draw) {
             content = failureBox(failure, load);
         }
         if (run === latest) {
-            node.replaceChildren(...[content].flat());
+            replace(node, ...[content].flat());
             node.removeAttribute('aria-busy');
         }
     };

@@ -50,6 +50,7 @@ export async function start(show) {
     const enter = (me) => {
         inside = true;
         document.getElementById('program').textContent = me.program_name;
+        document.title = `${me.program_name}: referrals`;
         account.replaceChildren(el('span', { class: 'who', title: me.user_id }, el('span', { class: 'as' }, 'Signed in as '), el('bdi', {}, me.user_id)),
             themeButton, el('button', { type: 'button', class: 'quiet', onclick: leave }, 'Sign out'));
         main.replaceChildren();

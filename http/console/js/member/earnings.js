@@ -1,7 +1,7 @@
 // What the payments of each day, or of each week, earned: chart and table.
 import { bars } from '../chart.js';
 import { daysBetween, longDay, plusDays, shortDay } from '../dates.js';
-import { el, section } from '../dom.js';
+import { announce, el, section } from '../dom.js';
 import { loader } from '../load.js';
 import { position } from '../money.js';
 import { table } from '../table.js';
@@ -49,12 +49,13 @@ export function earnings({ call, money, dates }) {
         }, one.label))),
         content);
 
-    function choose(one, pressed) {
+    async function choose(one, pressed) {
         period = one;
         for (const button of pressed.parentNode.children) {
             button.setAttribute('aria-pressed', String(button === pressed));
         }
-        reload();
+        await reload();
+        announce(content.querySelector('.total, .empty')?.textContent ?? '');
     }
 
     function draw([since, days]) {

@@ -54,6 +54,9 @@ function slugForm({ changed }, { primary_code: code, custom_slug: slug }) {
 }
 
 function promise(me, { rate_bps: bps }) {
+    if (me.max_level === 0n) {
+        return 'Whoever signs up by this link counts as invited by you.';
+    }
     const share = bps > 0n ? `${rate(bps)} of what they pay` : 'a reward when they pay';
     return `Whoever signs up by this link counts as invited by you, and earns you ${share}.`
         + (me.max_level > 1n ? ' People whom they invite in turn earn you a share as well.' : '');
@@ -67,7 +70,7 @@ export function share(context, overview) {
         : el('p', { class: 'about' }, 'Invited by ', el('bdi', {}, overview.inviter_display), '.');
     return el('div', { class: 'share card' },
         el('div', { class: 'share-words' },
-            el('h2', {}, own ? 'Invite people with your link' : 'Share link'),
+            el('h2', { tabindex: '-1' }, own ? 'Invite people with your link' : 'Share link'),
             own ? el('p', { class: 'about' }, promise(me, overview)) : null,
             copyable(link),
             own ? slugForm(context, overview) : null,
