@@ -28,7 +28,8 @@ function tokenOfLink() {
 // Whom a token is about. Only to ask a better question: the server judges it.
 function subject(token) {
     try {
-        return JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/'))).sub;
+        const bytes = atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/'));
+        return JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)))).sub;
     } catch {
         return undefined;
     }
