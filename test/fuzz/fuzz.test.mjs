@@ -7,12 +7,12 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { STATUS_CODES } from 'node:http';
-import { member, native, operator, sql, url as postgrest } from './client.mjs';
-import { site } from './contract.mjs';
-import { Description } from './openapi.mjs';
-import { Chance, Requests } from './fuzz_requests.mjs';
-import { malformed, slow, smuggle } from './fuzz_raw.mjs';
-import { broken, build, leaked, untouched } from './fuzz_world.mjs';
+import { member, native, operator, sql, url as postgrest } from '../http/client.mjs';
+import { site } from '../http/contract.mjs';
+import { Description } from '../http/openapi.mjs';
+import { Chance, Requests } from './requests.mjs';
+import { malformed, slow, smuggle } from './raw.mjs';
+import { broken, build, leaked, untouched } from './world.mjs';
 import { Wire } from './wire.mjs';
 
 const amount = Number(process.env.REFERRAL_FUZZ_REQUESTS || 20000);

@@ -1,6 +1,6 @@
 // Requests that no client of good will sends: each begins as one that the OpenAPI
 // documents describe, and then parts of it are broken.
-import { member, token } from './client.mjs';
+import { member, token } from '../http/client.mjs';
 
 // Numbers that depend on the seed alone (mulberry32).
 export class Chance {
@@ -102,7 +102,7 @@ const CLAIMS = [
 ];
 
 export class Requests {
-    // documents: {target: OpenAPI document}; world: what fuzz_world.mjs built.
+    // documents: {target: OpenAPI document}; world: what world.mjs built.
     constructor(chance, documents, world, site) {
         this.chance = chance;
         this.world = world;
