@@ -273,7 +273,7 @@ test('every function answers as it is described, with rows where there are rows'
     }
     await ask(top, 'whoami');
     await ask(top, 'remove_custom_slug');
-    sql('CALL referral.maintain(51)');
+    sql('CALL referral.rebuild(51)');
     await ask(ops, 'maintenance_progress');
     assert.deepEqual((await call('verify', {}, ops)).body, []);
     // And broken books, which no call can make.
