@@ -139,23 +139,33 @@ COMMENT ON FUNCTION referral.claims() IS
 'The verified claims of the request (setting request.jwt.claims), believed only if session_user is a login named to grant_api(). For schema referral_api.
 Errors: 42501 unauthenticated.';
 
-CREATE FUNCTION referral.caller_program() RETURNS bigint
-    LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+CREATE FUNCTION referral.program_of(claims jsonb) RETURNS bigint
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    claims jsonb := referral.claims();
 BEGIN
-    IF NOT claims ? 'program_id' THEN
+    IF NOT program_of.claims ? 'program_id' THEN
         RETURN referral.current_program();
-    ELSIF claims ->> 'program_id' ~ '^[0-9]{1,18}$' THEN
-        RETURN (claims ->> 'program_id')::bigint;
+    ELSIF program_of.claims ->> 'program_id' ~ '^[0-9]{1,18}$' THEN
+        RETURN (program_of.claims ->> 'program_id')::bigint;
     END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'insufficient_privilege',
         MESSAGE = 'unauthenticated',
         DETAIL = 'The claim program_id is not the id of a program.',
         HINT = 'Sign tokens with program_id as a number, or without it.';
+END
+$$;
+COMMENT ON FUNCTION referral.program_of(jsonb) IS
+'The program that claims name, else current_program().
+Errors: 42501 unauthenticated, RF004 and RF005 as current_program().';
+
+CREATE FUNCTION referral.caller_program() RETURNS bigint
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN referral.program_of(referral.claims());
 END
 $$;
 COMMENT ON FUNCTION referral.caller_program() IS
@@ -167,11 +177,12 @@ CREATE FUNCTION referral.caller(OUT user_id text, OUT program_id bigint)
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    subject jsonb := referral.claims() -> 'sub';
+    claims CONSTANT jsonb := referral.claims();
+    subject CONSTANT jsonb := claims -> 'sub';
 BEGIN
     caller.user_id := subject #>> '{}';
     IF jsonb_typeof(subject) = 'string' AND length(caller.user_id) BETWEEN 1 AND 200 THEN
-        caller.program_id := referral.caller_program();
+        caller.program_id := referral.program_of(claims);
         RETURN;
     END IF;
     RAISE EXCEPTION USING
