@@ -98,6 +98,31 @@ $$;
 COMMENT ON FUNCTION referral.page_rows(integer) IS
 'Rows of a page over HTTP: at most 200. NULL and negative stay, and mean the default.';
 
+-- For everybody who is somebody.
+
+CREATE FUNCTION referral_api.whoami()
+    RETURNS referral.whoami_row LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    caller CONSTANT record := referral.caller();
+    result referral.whoami_row;
+BEGIN
+    PERFORM referral.check_program(caller.program_id);
+    SELECT caller.user_id, referral.is_operator(), p.program_id, p.name, p.currency, p.time_zone,
+           p.share_path, p.payout_min_micro, p.max_level, p.hold_days
+      INTO result
+      FROM referral.program p
+     WHERE p.program_id = caller.program_id;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION referral_api.whoami() IS
+'Who the caller is, whether an operator, and what his program is like
+One object, payout_min_micro in micro-units. Makes nobody a member.
+Errors: unauthenticated, unknown_program.
+Example: GET /rpc/whoami';
+
 -- For members about themselves, for operators about anybody.
 
 CREATE FUNCTION referral_api.referral_overview(user_id text DEFAULT NULL)
@@ -379,6 +404,14 @@ DECLARE
     subject CONSTANT referral.principal := referral.acting_for(statement.user_id);
     result referral.statement_row;
 BEGIN
+    -- It is repeated in the answer, where a time has the form of RFC 3339.
+    IF statement.at NOT BETWEEN '0001-01-02 00:00+00' AND '9999-12-31 00:00+00' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'datetime_field_overflow',
+            MESSAGE = 'invalid at',
+            DETAIL = 'at is not in the years 1 to 9999.',
+            HINT = 'Leave at out for now.';
+    END IF;
     PERFORM referral.known_member(subject.program_id, subject.user_id);
     SELECT * INTO result
       FROM referral.statement(subject.user_id, statement.at, subject.program_id);
@@ -387,9 +420,9 @@ END
 $$;
 COMMENT ON FUNCTION referral_api.statement(timestamptz, text) IS
 'Balance of a member as recorded at an instant, and what it was made of
-One object, amounts in micro-units. at: any instant, left out, now; user_id: for operators; left
+One object, amounts in micro-units. at: an instant, left out, now; user_id: for operators; left
 out, the caller''s own. Reads the member''s whole history.
-Errors: unauthenticated, not_yours, unknown_member, not_a_member_yet.
+Errors: unauthenticated, not_yours, unknown_member, not_a_member_yet, invalid at.
 Example: POST /rpc/statement {"at": "2026-01-31T23:59:59Z"}';
 
 CREATE FUNCTION referral_api.payout_cancel(payout_id text)

@@ -162,3 +162,21 @@ COMMENT ON FUNCTION referral_api.next_events(bigint, integer) IS
 after: the id of the last event that was dealt with, 0 to begin with; an event may come again, none
 is left out; max: 100, at most 200.
 Example: POST /rpc/next_events {"after": 41}';
+
+CREATE FUNCTION referral_api.maintenance_progress(max_rows integer DEFAULT NULL)
+    RETURNS SETOF referral.progress_row
+    LANGUAGE sql STABLE PARALLEL UNSAFE ROWS 50 SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT p.progress_id, p.task, p.subject, p.state, p.done, p.skipped, p.total,
+           p.started_at, p.updated_at, p.finished_at
+      FROM referral.stat_progress p
+     WHERE p.program_id = referral.caller_program()
+     ORDER BY p.progress_id DESC
+     LIMIT CASE WHEN maintenance_progress.max_rows >= 0
+                THEN referral.page_rows(maintenance_progress.max_rows) ELSE 50 END
+$$;
+COMMENT ON FUNCTION referral_api.maintenance_progress(integer) IS
+'How far backfill, rebuild and maintain are, or how they ended, newest first
+max_rows: 50, at most 200. What was interrupted is gone on with by calling it again, as a DBA.
+Example: GET /rpc/maintenance_progress?max_rows=5';

@@ -239,26 +239,22 @@ grant_key: of claim_grants(); error: why, cut to 1000 characters, kept until the
 Errors: RF010 unknown_grant, RF011 grant_confirmed.
 Example: SELECT status FROM referral.fail_grant(''1-16'', ''account closed'');';
 
-CREATE FUNCTION referral.recover_grants(
-    max        integer DEFAULT 100,
-    program_id bigint DEFAULT referral.current_program())
-    RETURNS referral.recovery
+CREATE FUNCTION referral.reopen_grants(program_id bigint, wanted integer, OUT opened bigint[],
+                                       OUT void bigint[])
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    wanted integer := CASE WHEN recover_grants.max >= 0 THEN recover_grants.max ELSE 100 END;
     -- read once: it looks at every session
     sessions jsonb := (
         SELECT jsonb_object_agg(a.pid, a.backend_start) FROM pg_stat_activity a
          WHERE a.pid IS NOT NULL);
     picked bigint[];
-    answer referral.recovery;
 BEGIN
     picked := ARRAY(
         SELECT g.reward_id
           FROM referral.reward_grant g
-         WHERE g.program_id = recover_grants.program_id
+         WHERE g.program_id = reopen_grants.program_id
            AND g.state IN ('claimed', 'failed')
            AND (g.state = 'failed'
                 OR g.claimed_at <= statement_timestamp() - interval '15 minutes'
@@ -267,16 +263,33 @@ BEGIN
                 OR (sessions ->> (g.claimed_by ->> 'pid'))::timestamptz
                    <> (g.claimed_by ->> 'backend_start')::timestamptz)
          ORDER BY g.reward_id
-         LIMIT wanted
+         LIMIT reopen_grants.wanted
            FOR UPDATE OF g SKIP LOCKED);
-    answer.attempted := cardinality(picked);
-    picked := referral.void_grants(recover_grants.program_id, picked);
+    opened := referral.void_grants(reopen_grants.program_id, picked);
     UPDATE referral.reward_grant g
        SET state = NULL, claimed_at = NULL, claimed_by = NULL
-     WHERE g.program_id = recover_grants.program_id AND g.reward_id = ANY (picked);
-    answer.recovered := cardinality(picked);
-    answer.errors := answer.attempted - answer.recovered;
-    RETURN answer;
+     WHERE g.program_id = reopen_grants.program_id AND g.reward_id = ANY (opened);
+    void := ARRAY(SELECT o.id FROM unnest(picked) o(id) WHERE o.id <> ALL (opened));
+END
+$$;
+COMMENT ON FUNCTION referral.reopen_grants(bigint, integer) IS
+'Opens grants again that failed or whose worker is gone; returns the rewards of these and of those
+that turned out to be void. For recover_grants().';
+
+CREATE FUNCTION referral.recover_grants(
+    max        integer DEFAULT 100,
+    program_id bigint DEFAULT referral.current_program())
+    RETURNS referral.recovery
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    done record := referral.reopen_grants(
+        recover_grants.program_id,
+        CASE WHEN recover_grants.max >= 0 THEN recover_grants.max ELSE 100 END);
+BEGIN
+    RETURN ((cardinality(done.opened) + cardinality(done.void))::bigint,
+            cardinality(done.opened)::bigint, cardinality(done.void)::bigint);
 END
 $$;
 COMMENT ON FUNCTION referral.recover_grants(integer, bigint) IS

@@ -7,26 +7,24 @@ CREATE FUNCTION referral.api_functions(OUT function regprocedure, OUT part text)
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT p.oid::regprocedure, a.part
+    SELECT p.oid::regprocedure, part.name
     FROM (VALUES
-        ('anon', '{validate_code, capture_click, triport, intotes, crawlora, baanx}'::text[]),
-        ('member', '{referral_overview, list_rewards, list_invitees, list_downline,
-                     level_stats, earnings_by_day, campaign_code, set_custom_slug,
-                     remove_custom_slug, validate_code, attribute,
-                     request_payout, payout_cancel, list_payouts, statement, capture_click, triport, intotes, crawlora, baanx}'),
-        ('operator', '{referral_overview, list_rewards, list_invitees, list_downline,
-                       level_stats, earnings_by_day, campaign_code, set_custom_slug,
-                       remove_custom_slug, validate_code, attribute,
-                       request_payout, payout_cancel, list_payouts, statement,
-                       enroll, set_tier, suspend, reinstate, record_payment, record_refund,
-                       spend, unspend, set_payout_destination, payout_processing, payout_sent,
-                       payout_failed, payout_batch, adjust,
-                       claim_grants, confirm_grant, fail_grant, recover_grants,
-                       explain_reward, explain_payment, verify,
-                       capture_click, approve_attribution, reject_attribution,
-                       list_attributions, attribution_detail, funnel_stats, leaderboard,
-                       next_events, triport, intotes, crawlora, baanx}')
-    ) a(part, names)
+        ('{anon, member, operator}'::text[],
+         '{openapi, validate_code, capture_click, triport, intotes, crawlora, baanx}'::text[]),
+        ('{member, operator}',
+         '{whoami, referral_overview, list_rewards, list_invitees, list_downline,
+          level_stats, earnings_by_day, campaign_code, set_custom_slug,
+          remove_custom_slug, attribute, request_payout, payout_cancel, list_payouts,
+          statement}'),
+        ('{operator}',
+         '{enroll, set_tier, suspend, reinstate, record_payment, record_refund, spend,
+          unspend, set_payout_destination, payout_processing, payout_sent,
+          payout_failed, payout_batch, adjust, claim_grants, confirm_grant, fail_grant,
+          recover_grants, explain_reward, explain_payment, verify, approve_attribution,
+          reject_attribution, list_attributions, attribution_detail, funnel_stats,
+          leaderboard, next_events, maintenance_progress}')
+    ) a(parts, names)
+    CROSS JOIN unnest(a.parts) part(name)
     JOIN pg_proc p ON p.proname = ANY (a.names)
                   AND p.pronamespace = (SELECT n.oid FROM pg_namespace n
                                         WHERE n.nspname = 'referral_api')

@@ -469,7 +469,7 @@ CREATE FUNCTION referral.payout_failed(payout_id text, reason text DEFAULT NULL,
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM referral.check_text('reason', payout_failed.reason, 0, 2000);
+    PERFORM referral.check_text('reason', payout_failed.reason, 0, 4096);
     RETURN referral.move_payout(payout_failed.program_id, payout_failed.payout_id,
                                 '{requested,processing}', 'failed', NULL, payout_failed.reason);
 END
@@ -477,7 +477,7 @@ $$;
 COMMENT ON FUNCTION referral.payout_failed(text, text, bigint) IS
 'Says that a payout could not be paid: what it had reserved is available again. Repeating it with
 the same reason changes nothing.
-reason: at most 2000 characters, kept as the payout''s note.
+reason: at most 4096 characters, kept as the payout''s note.
 Errors: RF010 unknown_payout, RF009 payout_not_actionable, 22023 reason too long.
 Example: SELECT * FROM referral.payout_failed(''p-1'', ''account closed'');';
 

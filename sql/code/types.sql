@@ -191,8 +191,8 @@ COMMENT ON TYPE referral.broken_invariant IS 'One place where the books contradi
 COMMENT ON COLUMN referral.broken_invariant.program_id IS 'The program whose books are broken';
 COMMENT ON COLUMN referral.broken_invariant.invariant IS 'Stable name of the invariant; docs/verify.md lists them';
 COMMENT ON COLUMN referral.broken_invariant.subject IS 'The row or key concerned';
-COMMENT ON COLUMN referral.broken_invariant.expected IS 'What the books say it should be; money in micro-units';
-COMMENT ON COLUMN referral.broken_invariant.found IS 'What is there; money in micro-units';
+COMMENT ON COLUMN referral.broken_invariant.expected IS 'What the books say it should be; money in micro-units; NULL: it is no number';
+COMMENT ON COLUMN referral.broken_invariant.found IS 'What is there; money in micro-units; NULL: nothing, or no number';
 COMMENT ON COLUMN referral.broken_invariant.hint IS 'What to do about it';
 
 CREATE TYPE referral.code_state AS (
@@ -388,18 +388,18 @@ COMMENT ON COLUMN referral.attribution_row.status IS 'attributed, qualified, rew
 COMMENT ON COLUMN referral.attribution_row.code IS 'The code, in the form in which it was issued';
 COMMENT ON COLUMN referral.attribution_row.campaign IS 'The click''s utm_campaign, else the name of the code''s campaign; NULL: neither';
 COMMENT ON COLUMN referral.attribution_row.user_id IS 'Who was referred';
-COMMENT ON COLUMN referral.attribution_row.display_name IS 'His name';
+COMMENT ON COLUMN referral.attribution_row.display_name IS 'His name; NULL: none known';
 COMMENT ON COLUMN referral.attribution_row.referrer_user_id IS 'Who referred him';
-COMMENT ON COLUMN referral.attribution_row.referrer_display IS 'Name of the referrer';
+COMMENT ON COLUMN referral.attribution_row.referrer_display IS 'Name of the referrer; NULL: none known';
 COMMENT ON COLUMN referral.attribution_row.attributed_at IS 'When he signed up';
 COMMENT ON COLUMN referral.attribution_row.expires_at IS 'When it expires if nothing qualifies before; NULL: never';
-COMMENT ON COLUMN referral.attribution_row.qualified_at IS 'When the payment that qualified it occurred';
-COMMENT ON COLUMN referral.attribution_row.rewarded_at IS 'When the first payment that made a reward occurred';
-COMMENT ON COLUMN referral.attribution_row.granted_at IS 'When the first of its rewards was confirmed by the billing system';
+COMMENT ON COLUMN referral.attribution_row.qualified_at IS 'When the payment that qualified it occurred; NULL: none did';
+COMMENT ON COLUMN referral.attribution_row.rewarded_at IS 'When the first payment that made a reward occurred; NULL: none did';
+COMMENT ON COLUMN referral.attribution_row.granted_at IS 'When the first of its rewards was confirmed by the billing system; NULL: none was';
 COMMENT ON COLUMN referral.attribution_row.pending_grant IS 'True: the program uses grants, there is a reward and none was confirmed yet';
 COMMENT ON COLUMN referral.attribution_row.payment_id IS 'The payment that qualified it; NULL until then, and where that made no reward';
-COMMENT ON COLUMN referral.attribution_row.reward_micro IS 'Micro-units of the rewards of that payment, over all levels, as they were made';
-COMMENT ON COLUMN referral.attribution_row.click_id IS 'The click that he came by';
+COMMENT ON COLUMN referral.attribution_row.reward_micro IS 'Micro-units of the rewards of that payment, over all levels, as they were made; NULL: there is none';
+COMMENT ON COLUMN referral.attribution_row.click_id IS 'The click that he came by; NULL: none';
 
 CREATE TYPE referral.attribution_detail AS (
     attribution       referral.attribution_row,
@@ -424,16 +424,16 @@ COMMENT ON TYPE referral.attribution_detail IS 'Everything about one attribution
 COMMENT ON COLUMN referral.attribution_detail.attribution IS 'As list_attributions() shows it';
 COMMENT ON COLUMN referral.attribution_detail.campaign_id IS 'The code''s campaign; 0: none';
 COMMENT ON COLUMN referral.attribution_detail.landing_path IS 'Where the click led; NULL also when the click was dropped';
-COMMENT ON COLUMN referral.attribution_detail.utm_source IS 'Of the click';
-COMMENT ON COLUMN referral.attribution_detail.utm_medium IS 'Of the click';
-COMMENT ON COLUMN referral.attribution_detail.utm_campaign IS 'Of the click; stays when that is dropped';
-COMMENT ON COLUMN referral.attribution_detail.clicked_at IS 'When the click was captured';
+COMMENT ON COLUMN referral.attribution_detail.utm_source IS 'Of the click; NULL: none known';
+COMMENT ON COLUMN referral.attribution_detail.utm_medium IS 'Of the click; NULL: none known';
+COMMENT ON COLUMN referral.attribution_detail.utm_campaign IS 'Of the click; stays when that is dropped; NULL: none';
+COMMENT ON COLUMN referral.attribution_detail.clicked_at IS 'When the click was captured; NULL as landing_path';
 COMMENT ON COLUMN referral.attribution_detail.held_by IS 'The review rules that held it: same_ip, velocity, campaign; NULL: it was never held';
-COMMENT ON COLUMN referral.attribution_detail.held_at IS 'Since when it was held';
+COMMENT ON COLUMN referral.attribution_detail.held_at IS 'Since when it was held; NULL: it was never';
 COMMENT ON COLUMN referral.attribution_detail.decision IS 'approved or rejected; NULL: not decided, or never held';
-COMMENT ON COLUMN referral.attribution_detail.decided_by IS 'Who decided';
-COMMENT ON COLUMN referral.attribution_detail.decision_reason IS 'Why';
-COMMENT ON COLUMN referral.attribution_detail.decided_at IS 'When it was decided';
+COMMENT ON COLUMN referral.attribution_detail.decided_by IS 'Who decided; NULL: nobody';
+COMMENT ON COLUMN referral.attribution_detail.decision_reason IS 'Why; NULL: not said';
+COMMENT ON COLUMN referral.attribution_detail.decided_at IS 'When it was decided; NULL: it was not';
 COMMENT ON COLUMN referral.attribution_detail.waiting_payments IS 'Payments that wait for the decision';
 COMMENT ON COLUMN referral.attribution_detail.payments IS 'Payments of his that count, deposits not among them';
 COMMENT ON COLUMN referral.attribution_detail.paid_micro IS 'Micro-units of these payments';
@@ -468,7 +468,7 @@ CREATE TYPE referral.leader_row AS (
 COMMENT ON TYPE referral.leader_row IS 'A place of the leaderboard; what leaderboard() returns';
 COMMENT ON COLUMN referral.leader_row.rank IS 'One above the number of members who earned more';
 COMMENT ON COLUMN referral.leader_row.user_id IS 'The member';
-COMMENT ON COLUMN referral.leader_row.display_name IS 'His name';
+COMMENT ON COLUMN referral.leader_row.display_name IS 'His name; NULL: none known';
 COMMENT ON COLUMN referral.leader_row.earned_micro IS 'Micro-units that payments of these days below him earned him, net of reversals';
 COMMENT ON COLUMN referral.leader_row.rewards IS 'The rewards behind it';
 COMMENT ON COLUMN referral.leader_row.volume_micro IS 'Micro-units that were paid below him';
@@ -486,6 +486,54 @@ COMMENT ON COLUMN referral.event_row.kind IS 'reward_created, reward_reversed, t
 COMMENT ON COLUMN referral.event_row.user_id IS 'The member whom it concerns';
 COMMENT ON COLUMN referral.event_row.created_at IS 'When it happened';
 COMMENT ON COLUMN referral.event_row.data IS 'The facts, by kind; docs/events.md lists them';
+
+CREATE TYPE referral.whoami_row AS (
+    user_id          text,
+    operator         boolean,
+    program_id       bigint,
+    program_name     text,
+    currency         text,
+    time_zone        text,
+    share_path       text,
+    payout_min_micro bigint,
+    max_level        integer,
+    hold_days        integer
+);
+COMMENT ON TYPE referral.whoami_row IS 'The caller and his program; what whoami() returns';
+COMMENT ON COLUMN referral.whoami_row.user_id IS 'The caller, who may not be a member yet';
+COMMENT ON COLUMN referral.whoami_row.operator IS 'Whether he calls as an operator';
+COMMENT ON COLUMN referral.whoami_row.program_id IS 'Number of the program';
+COMMENT ON COLUMN referral.whoami_row.program_name IS 'Its name';
+COMMENT ON COLUMN referral.whoami_row.currency IS 'Currency of every amount';
+COMMENT ON COLUMN referral.whoami_row.time_zone IS 'Zone of its days and months';
+COMMENT ON COLUMN referral.whoami_row.share_path IS 'Path before the code in a link that is shared';
+COMMENT ON COLUMN referral.whoami_row.payout_min_micro IS 'Least amount of a payout, in micro-units';
+COMMENT ON COLUMN referral.whoami_row.max_level IS 'Levels up the line that earn';
+COMMENT ON COLUMN referral.whoami_row.hold_days IS 'Days after a payment until its rewards are available';
+
+CREATE TYPE referral.progress_row AS (
+    id          bigint,
+    task        text,
+    subject     text,
+    state       text,
+    done        bigint,
+    skipped     bigint,
+    total       bigint,
+    started_at  timestamptz,
+    updated_at  timestamptz,
+    finished_at timestamptz
+);
+COMMENT ON TYPE referral.progress_row IS 'Long work as view stat_progress shows it; what maintenance_progress() returns';
+COMMENT ON COLUMN referral.progress_row.id IS 'Number of the run';
+COMMENT ON COLUMN referral.progress_row.task IS 'backfill, rebuild or maintain';
+COMMENT ON COLUMN referral.progress_row.subject IS 'The table or the program it works on';
+COMMENT ON COLUMN referral.progress_row.state IS 'running, finished or interrupted';
+COMMENT ON COLUMN referral.progress_row.done IS 'What it has taken in, corrected or merged so far';
+COMMENT ON COLUMN referral.progress_row.skipped IS 'Rows passed over';
+COMMENT ON COLUMN referral.progress_row.total IS 'Rows of the table that backfill reads; NULL: not known';
+COMMENT ON COLUMN referral.progress_row.started_at IS 'When it began';
+COMMENT ON COLUMN referral.progress_row.updated_at IS 'When it last committed';
+COMMENT ON COLUMN referral.progress_row.finished_at IS 'When it was done; NULL: it runs, or was interrupted';
 
 CREATE TYPE referral.new_api_key AS (
     key_id  bigint,

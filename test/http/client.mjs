@@ -2,6 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { PostgrestClient } from '@supabase/postgrest-js';
+import { Description } from './openapi.mjs';
 
 export const url = process.env.REFERRAL_POSTGREST_URL;
 const secret = process.env.REFERRAL_JWT_SECRET;
@@ -19,7 +20,15 @@ export const operator = (more = {}) => token({ role: 'web_operator', sub: 'ops',
 
 const bearer = (jwt) => (jwt ? { Authorization: 'Bearer ' + jwt } : {});
 
-// One POST to a function: its status, and its body parsed where that is JSON.
+// What the native surface says of itself.
+let described;
+export function native() {
+    described ??= fetch(url + '/').then(async (root) => new Description(await root.json(), 'native'));
+    return described;
+}
+
+// One POST to a function: its status, and its body parsed where that is JSON. It
+// is held against what openapi() says of the function.
 export async function call(name, args = {}, jwt = undefined) {
     const response = await fetch(`${url}/rpc/${name}`, {
         method: 'POST',
@@ -33,7 +42,9 @@ export async function call(name, args = {}, jwt = undefined) {
     } catch {
         // Not everything that is answered is JSON, and the tests say what must be.
     }
-    return { status: response.status, body, headers: response.headers };
+    const { status, headers } = response;
+    (await native()).check('POST', '/rpc/' + name, { status, headers: Object.fromEntries(headers), body, text });
+    return { status, body, headers };
 }
 
 export const client = (jwt) => new PostgrestClient(url, { headers: bearer(jwt), fetch });

@@ -1,5 +1,7 @@
 // Requests to the published contracts, as raw as a client may send them.
 import { request } from 'node:http';
+import assert from 'node:assert/strict';
+import { Description } from './openapi.mjs';
 import { operator as operatorToken, member as memberToken } from './client.mjs';
 
 export const site = process.env.REFERRAL_URL;
@@ -30,8 +32,19 @@ export function send(method, path, { headers = {}, body } = {}) {
 }
 
 // The same below the base path of a contract. What comes back is held against
-// its OpenAPI document.
-export const api = (contract) => (method, path, options) => send(method, `/${contract}${path}`, options);
+// its OpenAPI document, http/openapi/<contract>.json.
+export function api(contract) {
+    const description = Description.read(contract);
+    const call = async (method, path, options) => {
+        const answer = await send(method, `/${contract}${path}`, options);
+        description.check(method, path, answer);
+        return answer;
+    };
+    // For the last test of a contract: each operation that is described was asked
+    // for, and gave each status that is.
+    call.assertAllSeen = () => assert.deepEqual(description.unseen(), [], 'described, but never answered');
+    return call;
+}
 
 export const bearer = (token) => ({ Authorization: `Bearer ${token}` });
 export const cookie = (token, more = {}) => ({ Cookie: `nl_session=${token}`, Origin: site, ...more });

@@ -1,7 +1,7 @@
 // What the functions take and answer, with the client that applications use.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { call, client, member, operator, sql, url } from './client.mjs';
+import { call, client, member, native, operator, sql, url } from './client.mjs';
 
 const ada = client(member('ada'));
 
@@ -127,6 +127,8 @@ test('each situation has its status', async () => {
         ['reject_attribution', { id: 1 }, operator(), 400, 'RF012', 'attribution_not_in_review'],
         ['reject_attribution', { id: 1, actor: '' }, operator(), 400, '22023', 'invalid actor'],
         ['funnel_stats', { since: 'yesteryear' }, operator(), 400, '22007'],
+        ['statement', { at: 'infinity' }, member('ada'), 400, '22008', 'invalid at'],
+        ['statement', { at: '10000-01-01' }, member('ada'), 400, '22008', 'invalid at'],
         ['no_such_function', {}, operator(), 404, 'PGRST202'],
     ];
     await call('set_custom_slug', { slug: 'bobs-own' }, member('bob'));
@@ -145,14 +147,134 @@ test('each situation has its status', async () => {
 });
 
 test('the root describes every function', async () => {
-    const api = await (await fetch(url + '/')).json();
-    const names = sql(`SELECT DISTINCT proname FROM pg_proc WHERE pronamespace = 'referral_api'::regnamespace ORDER BY 1`);
-    assert.ok(names.length >= 15, names.join());
+    const api = await native();
+    assert.deepEqual(await api.faults(), []);
+    assert.match(api.document.info.title, /referral/i);
+    const names = sql(`SELECT DISTINCT proname FROM pg_proc
+                        WHERE pronamespace = 'referral_api'::regnamespace AND prorettype <> 'json'::regtype
+                        ORDER BY 1`);
+    assert.ok(names.length >= 40, names.join());
+    assert.deepEqual(Object.keys(api.document.paths), names.map((name) => '/rpc/' + name));
     for (const name of names) {
-        const post = api.paths['/rpc/' + name]?.post;
-        assert.ok(post?.summary?.length > 10, `${name} has no summary`);
+        const { post } = api.document.paths['/rpc/' + name];
+        assert.ok(post.summary.length > 10, `${name} has no summary`);
+        assert.match(post.description ?? '', /Example: (GET|POST) \/rpc\//, name);
     }
-    assert.match(api.info.title, /referral/i);
+    // Whom it calls for is whom the grants let in.
+    const may = (role) => sql(`SELECT proname FROM pg_proc WHERE pronamespace = 'referral_api'::regnamespace
+                                 AND prorettype <> 'json'::regtype
+                                 AND has_function_privilege('${role}', oid, 'EXECUTE') ORDER BY 1`);
+    const tagged = (...tags) => names.filter((name) => tags.includes(api.document.paths['/rpc/' + name].post.tags[0]));
+    assert.deepEqual(tagged('anon'), may('web_anon'));
+    assert.deepEqual(tagged('anon', 'member'), may('web_member'));
+    assert.deepEqual(names, may('web_operator'));
+});
+
+test('arguments, defaults and types are those of the catalog', async () => {
+    const { post, get } = (await native()).document.paths['/rpc/record_payment'];
+    assert.equal(get, undefined);
+    const { schema } = post.requestBody.content['application/json'];
+    const amount = { type: ['integer', 'string', 'null'], format: 'int64', pattern: '^-?[0-9]+$' };
+    assert.deepEqual(schema, {
+        type: 'object',
+        properties: {
+            payment_id: { type: ['string', 'null'] }, user_id: { type: ['string', 'null'] },
+            amount_micro: amount, base_micro: amount,
+            kind: { type: ['string', 'null'], default: 'purchase' },
+            occurred_at: { type: ['string', 'null'], format: 'date-time' },
+        },
+        required: ['payment_id', 'user_id', 'amount_micro'],
+        additionalProperties: false,
+    });
+    assert.deepEqual(post['x-errors'], ['idempotency_conflict']);
+    const rewards = (await native()).document.paths['/rpc/list_rewards'];
+    assert.deepEqual(rewards.get.parameters[0].schema, { type: 'string', pattern: '^\\{.*\\}$' });
+    assert.deepEqual(rewards.post.requestBody.content['application/json'].schema.properties.status,
+        { type: ['array', 'null'], items: { type: 'string' } });
+    assert.deepEqual(rewards.post.responses[200].content['application/json'].schema,
+        { type: 'array', items: { $ref: '#/components/schemas/reward_row' } });
+    const { reward_row, overview } = (await native()).document.components.schemas;
+    assert.deepEqual(reward_row.properties.invitee_display,
+        { type: ['string', 'null'], description: 'Display name of who paid; NULL: none known' });
+    assert.deepEqual(overview.properties.balance.$ref, '#/components/schemas/balance');
+});
+
+test('every function answers as it is described, with rows where there are rows', async () => {
+    sql(`INSERT INTO referral.program (program_id, name, max_level, hold_days, event_days, uses_grants)
+         VALUES (51, 'Described', 3, 0, 30, true);
+         INSERT INTO referral.tier (program_id, tier, label, min_paid_invitees) VALUES (51, 1, 'Start', 0), (51, 2, 'Top', 9);
+         INSERT INTO referral.rate (program_id, level, rate_bps) VALUES (51, 1, 1000), (51, 2, 500);
+         INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at, code_cap)
+         VALUES (51, 1, 'Letter', now() - '1 day'::interval, now() + '9 days'::interval, 7);
+         INSERT INTO referral.review_rule (program_id, rule, campaign_id) VALUES (51, 'campaign', 1)`);
+    const at51 = { program_id: 51 };
+    const [top, mid, ops] = [member('top', at51), member('mid', at51), operator(at51)];
+    let last;
+    const ask = async (jwt, name, args = {}) => {
+        const { status, body } = await call(name, args, jwt);
+        assert.equal(status, 200, `${name}: ${JSON.stringify(body)}`);
+        assert.notDeepEqual(body, [], name);
+        return last = body;
+    };
+    const code = await ask(ops, 'enroll', { user_id: 'top', display_name: 'Top', image_url: 'https://example.com/t.png' });
+    await ask(top, 'set_custom_slug', { slug: 'the-top' });
+    await ask(mid, 'validate_code', { code });
+    const click_id = await ask(mid, 'capture_click', { code, utm_campaign: 'letter', utm_source: 'a', landing_path: '/x' });
+    await ask(mid, 'attribute', { code, click_id });
+    await ask(mid, 'attribute', { code: 'NOSUCHCODE' });
+    await ask(member('low', at51), 'attribute', { code: (await ask(mid, 'referral_overview')).primary_code });
+    const letter = (await ask(top, 'campaign_code'))[0].code;
+    for (const [user_id, decide] of [['held1', 'approve_attribution'], ['held2', 'reject_attribution']]) {
+        const { attribution_id: id } = await ask(ops, 'attribute', { user_id, code: letter });
+        await ask(ops, 'record_payment', { payment_id: 'p-' + user_id, user_id, amount_micro: 10 ** 9 });
+        await ask(ops, 'attribution_detail', { id });
+        await ask(ops, decide, { id, reason: 'seen' });
+        await ask(ops, 'attribution_detail', { id });
+    }
+    await ask(ops, 'record_payment', { payment_id: 'p1', user_id: 'mid', amount_micro: 10 ** 9 });
+    await ask(ops, 'record_payment', { payment_id: 'p2', user_id: 'low', amount_micro: '1000000000', kind: 'deposit' });
+    await ask(ops, 'record_payment', { payment_id: 'p3', user_id: 'low', amount_micro: '1000000000' });
+    await ask(ops, 'record_refund', { refund_id: 'r1', payment_id: 'p3', amount_micro: 10 ** 6, reason: 'part' });
+    await ask(ops, 'record_refund', { refund_id: 'r2', payment_id: 'p9', amount_micro: 10 ** 6 });
+    await ask(ops, 'attribution_detail', { id: -1 });
+    assert.ok(Object.values(last).every((value) => value === null));
+    await ask(ops, 'spend', { user_id: 'top', amount_micro: 5, spend_id: 's1' });
+    await ask(ops, 'unspend', { spend_id: 's1' });
+    await ask(ops, 'adjust', { user_id: 'top', adjustment_id: 'a1', amount_micro: -5, note: 'x' });
+    await ask(ops, 'set_payout_destination', { user_id: 'top', network: 'sepa', address: 'DE02' });
+    for (const [payout_id, ...moves] of [['w1', 'payout_processing', 'payout_sent'], ['w2', 'payout_failed'], ['w3', 'payout_cancel'], ['w4']]) {
+        await ask(top, 'request_payout', { payout_id, amount_micro: 1000 });
+        for (const move of moves) {
+            await ask(ops, move, { payout_id });
+        }
+    }
+    await ask(ops, 'payout_batch', { batch_id: 'b1' });
+    await ask(ops, 'set_payout_destination', { user_id: 'top', network: null, address: null });
+    const grants = await ask(ops, 'claim_grants');
+    await ask(ops, 'confirm_grant', { grant_key: grants[0].grant_key });
+    await ask(ops, 'fail_grant', { grant_key: grants[1].grant_key, error: 'timeout' });
+    await ask(ops, 'recover_grants');
+    await ask(ops, 'set_tier', { user_id: 'mid', tier: 2, note: 'x' });
+    await ask(ops, 'suspend', { user_id: 'low' });
+    await ask(ops, 'reinstate', { user_id: 'low' });
+    const rewards = await ask(top, 'list_rewards');
+    await ask(ops, 'explain_reward', { id: rewards[0].id });
+    await ask(ops, 'explain_payment', { payment_id: 'p1' });
+    for (const list of ['list_invitees', 'list_downline', 'level_stats', 'earnings_by_day', 'list_payouts', 'statement']) {
+        await ask(top, list);
+    }
+    for (const list of ['list_attributions', 'funnel_stats', 'leaderboard', 'next_events']) {
+        await ask(ops, list);
+    }
+    await ask(top, 'remove_custom_slug');
+    assert.deepEqual((await call('verify', {}, ops)).body, []);
+    // And broken books, which no call can make.
+    sql(`UPDATE referral.invited SET paid_invitees = paid_invitees + 1 WHERE program_id = 51`);
+    await ask(ops, 'verify');
+    sql(`UPDATE referral.invited SET paid_invitees = paid_invitees - 1 WHERE program_id = 51`);
+    assert.deepEqual((await call('verify', {}, ops)).body, []);
+
+    assert.deepEqual((await native()).unseen('200').filter((each) => each.startsWith('post ')), []);
 });
 
 test('no answer to odd input is a 5xx', async () => {
@@ -163,7 +285,7 @@ test('no answer to odd input is a 5xx', async () => {
     ];
     const functions = JSON.parse(sql(`
         SELECT json_agg(json_build_object('name', proname, 'args', coalesce(proargnames[1:pronargs], '{}')))
-        FROM pg_proc WHERE pronamespace = 'referral_api'::regnamespace`).join(''));
+        FROM pg_proc WHERE pronamespace = 'referral_api'::regnamespace AND prorettype <> 'json'::regtype`).join(''));
     const bodies = ['', 'null', '[]', '"x"', '{', '{"a":', '\u0000', '[{}]', '{"":1}', '{"user_id":"a","user_id":"b"}',
                     '['.repeat(20000) + ']'.repeat(20000)];
     const two = { program_id: 2 };

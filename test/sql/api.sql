@@ -34,11 +34,10 @@ SELECT is((referral.record_payment('p1', 'bob', 2000)).rewards, 1, 'bob paid');
 RESET referral.program_id;
 
 -- One request: the login puts on the role and sets the claims.
-CREATE FUNCTION pg_temp.request(role text, sub text, call text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.request(role text, claims jsonb, call text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE answer text;
 BEGIN
-    PERFORM set_config('request.jwt.claims',
-                       jsonb_strip_nulls(jsonb_build_object('role', $1, 'sub', $2, 'program_id', 1))::text, true);
+    PERFORM set_config('request.jwt.claims', $2::text, true);
     EXECUTE format('SET LOCAL ROLE %I', $1);
     EXECUTE 'SELECT string_agg(f::text, '' '') FROM referral_api.' || $3 || ' f' INTO answer;
     RESET ROLE;
@@ -47,6 +46,8 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     RETURN SQLSTATE || ' ' || SQLERRM;
 END $$;
+CREATE FUNCTION pg_temp.request(role text, sub text, call text) RETURNS text LANGUAGE sql AS
+    $$ SELECT pg_temp.request($1, jsonb_strip_nulls(jsonb_build_object('role', $1, 'sub', $2, 'program_id', 1)), $3) $$;
 CREATE FUNCTION pg_temp.as_member(text, text) RETURNS text LANGUAGE sql AS
     $$ SELECT pg_temp.request('regress_member', $1, $2) $$;
 CREATE FUNCTION pg_temp.as_operator(text) RETURNS text LANGUAGE sql AS
@@ -56,6 +57,14 @@ CREATE TEMP VIEW api AS
 GRANT SELECT ON api TO PUBLIC;
 
 SET SESSION AUTHORIZATION regress_login;
+
+-- Who he is: a member only by a call that is about him.
+SELECT is(pg_temp.as_member(who, 'whoami()'), format('(%s,f,1,one,USD,UTC,/r/,0,2,0)', who), who || ' knows himself')
+  FROM unnest('{ada,stranger}'::text[]) who;
+SELECT is(pg_temp.as_operator('whoami()'), '(ops,t,1,one,USD,UTC,/r/,0,2,0)', 'as does an operator');
+SELECT is(pg_temp.request('regress_member', NULL, 'whoami()'), '42501 unauthenticated', 'nobody is nobody');
+SELECT is(pg_temp.request('regress_member', jsonb_build_object('sub', 'ada', 'program_id', program), 'whoami()'), answer, 'program ' || program)
+  FROM (VALUES (2, '(ada,f,2,two,USD,UTC,/r/,0,2,0)'), (9, '23503 unknown_program')) t(program, answer);
 
 -- A member and what is his.
 SELECT matches(pg_temp.as_member('ada', 'referral_overview()'),
@@ -214,6 +223,9 @@ SELECT results_eq($$
 SELECT is(count(*), 14::bigint, 'all in the program of the request') FROM referral.click k WHERE k.program_id = 1;
 
 -- What operators do with attributions.
+INSERT INTO referral.progress (program_id, progress_id, task, subject, done, skipped, total, pid, finished_at)
+VALUES (1, 11, 'maintain', 'all', 2, 3, 9, 0, now()), (2, 12, 'maintain', 'all', 7, 0, NULL, 0, now()),
+       (1, 13, 'rebuild', 'all', 1, 0, NULL, 0, NULL);
 UPDATE referral.program SET event_days = 30 WHERE program_id = 1;
 SELECT (referral.campaign_code('ada', 7, 1)).code AS campaign_code \gset
 CREATE TEMP TABLE held AS
@@ -261,6 +273,9 @@ SELECT is(pg_temp.as_operator('leaderboard(max_rows => 0)'), NULL, 'a page of it
 SELECT matches(pg_temp.as_operator('next_events(0, 3)'), '^(\(\d+,attribution_decided,h\d,T,"[^()]*"\) ?){3}$', 'events');
 SELECT is(pg_temp.counted('next_events()'), 6::bigint, 'all of them');
 SELECT is(pg_temp.counted('next_events((SELECT max(id) FROM referral_api.next_events()))'), 0::bigint, 'and no more');
+SELECT is(pg_temp.as_operator('maintenance_progress()'), '(13,rebuild,all,interrupted,1,0,,T,T,) (11,maintain,all,finished,2,3,9,T,T,T)', 'long work of the program');
+SELECT is(pg_temp.counted(format('maintenance_progress(%s)', max_rows)), n::bigint, max_rows || ' rows of it')
+  FROM (VALUES ('NULL', 2), ('-1', 2), ('1', 1), ('0', 0), ('2147483647', 2)) t(max_rows, n);
 
 -- The anonymous: codes and clicks.
 SELECT is(pg_temp.request('regress_anon', NULL, 'validate_code(''ADA'')'), '(t,)', 'anybody validates a code');
@@ -308,7 +323,7 @@ SELECT matches(pg_temp.as_member('ada', 'referral_overview()'), '^\([A-Z2-9]{8},
 SELECT matches(pg_temp.as_member('ada', 'list_rewards()'), ',300,', 'lists too');
 SELECT is(pg_temp.as_member('new', 'validate_code(''ada'')'), '(t,)', 'and codes, as may who is no member');
 SELECT doesnt_match(pg_temp.as_operator(call), '^[0-9A-Z]{5} ', call || ' by a GET')
-  FROM unnest('{funnel_stats(),leaderboard(),list_attributions(max_rows => 1),attribution_detail(1)}'::text[]) call;
+  FROM unnest('{whoami(),maintenance_progress(),funnel_stats(),leaderboard(),list_attributions(max_rows => 1),attribution_detail(1)}'::text[]) call;
 
 SELECT * FROM finish();
 ROLLBACK;
