@@ -102,6 +102,11 @@ COMMENT ON FUNCTION referral.version() IS
 'What is running: library, SQL and data model, and the steps of the data model that install() has yet to run.
 library and sql differ until ALTER EXTENSION referral UPDATE was run and old sessions have ended; missing is empty after install().';
 
+CREATE FUNCTION referral.json_setting(name text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'referral_json_setting';
+COMMENT ON FUNCTION referral.json_setting(text) IS
+'A setting that holds a JSON object; NULL where it is not set or holds anything else.';
+
 -- Claims are a plain setting that anybody can SET. They count only for the
 -- login of the HTTP server, which has verified them; session_user, because
 -- SET ROLE and SECURITY DEFINER do not change it.
@@ -110,29 +115,23 @@ CREATE FUNCTION referral.claims() RETURNS jsonb
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    claims jsonb;
+    claims CONSTANT jsonb := referral.json_setting('request.jwt.claims');
 BEGIN
-    PERFORM FROM referral.api_grant g WHERE g.part = 'login' AND g.role_name = session_user;
-    IF NOT FOUND THEN
+    IF NOT EXISTS (SELECT FROM referral.api_grant g
+                    WHERE g.part = 'login' AND g.role_name = session_user) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'insufficient_privilege',
             MESSAGE = 'unauthenticated',
             DETAIL = 'Claims of this login are not believed.',
             HINT = 'Call through the HTTP server, whose login is named to referral.grant_api().';
+    ELSIF claims IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'unauthenticated',
+            DETAIL = 'There are no claims, or they are not a JSON object.',
+            HINT = 'Call through the HTTP server, which verifies tokens.';
     END IF;
-    BEGIN
-        claims := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
-    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
-        claims := NULL;
-    END;
-    IF jsonb_typeof(claims) = 'object' THEN
-        RETURN claims;
-    END IF;
-    RAISE EXCEPTION USING
-        ERRCODE = 'insufficient_privilege',
-        MESSAGE = 'unauthenticated',
-        DETAIL = 'There are no claims, or they are not a JSON object.',
-        HINT = 'Call through the HTTP server, which verifies tokens.';
+    RETURN claims;
 END
 $$;
 COMMENT ON FUNCTION referral.claims() IS
