@@ -8,10 +8,10 @@ export const site = process.env.REFERRAL_URL;
 
 // One request through nginx: its status, its headers, and its body parsed where
 // that is JSON. Nothing is added to what is asked for; headers may have any byte.
-export function send(method, path, { headers = {}, body } = {}) {
-    const { hostname, port } = new URL(site);
+export function send(method, path, { headers = {}, body, at = site, agent } = {}) {
+    const { hostname, port } = new URL(at);
     return new Promise((resolve, reject) => {
-        const sent = request({ hostname, port, method, path, headers }, (response) => {
+        const sent = request({ hostname, port, method, path, headers, agent }, (response) => {
             const parts = [];
             response.on('data', (part) => parts.push(part));
             response.on('end', () => {

@@ -1,16 +1,8 @@
 -- What the HTTP tests run on: two programs, ada who referred bob who referred
 -- cyn, 250 payments of bob's, a campaign whose sign-ups are reviewed, and a login that PostgREST has nothing to do with.
 
-CREATE EXTENSION referral;
-CALL referral.install();
-
-CREATE ROLE web_anon;
-CREATE ROLE web_member;
-CREATE ROLE web_operator;
-CREATE ROLE authenticator LOGIN NOINHERIT;
-GRANT web_anon, web_member, web_operator TO authenticator;
-SELECT FROM referral.grant_api(anon => 'web_anon', member => 'web_member',
-                               operator => 'web_operator', login => 'authenticator');
+\ir ../include/web.sql
+DROP ROLE IF EXISTS plain;
 CREATE ROLE plain LOGIN;
 GRANT web_member, web_operator TO plain;
 

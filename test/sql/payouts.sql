@@ -161,7 +161,7 @@ SELECT is(pg_temp.outcome(call), code, call) FROM (VALUES
     ($$ payout_failed('p99', 'x') $$, 'RF010 unknown_payout'), ($$ payout_cancel('p99') $$, 'RF010 unknown_payout'),
     ($$ payout_cancel(NULL) $$, 'RF010 unknown_payout'), ($$ payout_cancel('p9', 2) $$, 'RF010 unknown_payout'),
     ($$ payout_sent('p9', repeat('x', 501)) $$, '22023 invalid reference'),
-    ($$ payout_failed('p9', repeat('x', 2001)) $$, '22023 invalid reason')) t(call, code);
+    ($$ payout_failed('p9', repeat('x', 4097)) $$, '22023 invalid reason')) t(call, code);
 
 -- Destinations.
 CREATE FUNCTION pg_temp.destination(args text) RETURNS text LANGUAGE plpgsql AS $$

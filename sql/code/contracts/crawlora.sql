@@ -24,11 +24,11 @@ CREATE FUNCTION referral.query_limit(highest integer, otherwise integer)
     SET search_path = pg_catalog, pg_temp
 AS $$
     -- Nine digits say as well as all of them that it is too much.
-    SELECT coalesce(least(left(substring(referral.query_value('limit') FROM '^0*([1-9][0-9]*)$'),
-                               9)::integer, $1), $2)
+    SELECT CASE WHEN v.digits IS NULL THEN $2 ELSE least(left(v.digits, 9)::integer, $1) END
+      FROM substring(referral.query_value('limit') FROM '^0*([1-9][0-9]*)$') v(digits)
 $$;
 COMMENT ON FUNCTION referral.query_limit(integer, integer) IS
-'The parameter limit; highest, where it is more; otherwise, where it is missing or no number above 0.';
+'The parameter limit, at most highest; otherwise, where it is missing or no number above 0.';
 
 CREATE FUNCTION referral.query_time(name text)
     RETURNS timestamptz LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -39,8 +39,8 @@ DECLARE
     sent CONSTANT text := regexp_replace(nullif(referral.query_value(query_time.name), ''),
                                          ' (?=[0-9]{2}:[0-9]{2}$)', '+');
 BEGIN
-    IF sent !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$'
-    THEN
+    IF sent !~ ('^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}'
+                || '([.][0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$') THEN
         RAISE data_exception;
     END IF;
     RETURN sent::timestamptz;
@@ -58,60 +58,63 @@ Errors: 22023 invalid <name>.';
 
 -- Who asks: members by token, operators by token or key.
 
+CREATE FUNCTION referral.crawlora_key(header text)
+    RETURNS referral.principal LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    holder CONSTANT referral.principal := referral.key_holder(crawlora_key.header, 'client');
+BEGIN
+    IF referral.request_header(crawlora_key.header) IS NOT NULL AND holder.program_id IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'unauthenticated',
+            DETAIL = 'The key is not valid.',
+            HINT = 'Send a key that create_api_key() made and nobody revoked.';
+    END IF;
+    RETURN holder;
+END
+$$;
+COMMENT ON FUNCTION referral.crawlora_key(text) IS
+'Who presents a key in a header, of whatever right; his program is NULL where there is none.
+Errors: 42501 unauthenticated for what is no key.';
+
 CREATE FUNCTION referral.crawlora_operator()
-    RETURNS referral.principal LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+    RETURNS referral.principal LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     holder referral.principal;
-    caller record;
 BEGIN
-    IF referral.request_header('x-api-key') IS NOT NULL THEN
+    IF (referral.crawlora_key('x-api-key')).program_id IS NOT NULL THEN
         holder := referral.key_holder('x-api-key', 'operator');
-        IF holder.program_id IS NOT NULL THEN
-            RETURN holder;
-        END IF;
-        holder := referral.key_holder('x-api-key', 'client');
+    ELSIF referral.is_operator() THEN
+        SELECT * INTO holder FROM referral.caller();
     ELSE
-        caller := referral.caller();
-        IF referral.is_operator() THEN
-            RETURN (caller.user_id, caller.program_id);
-        END IF;
-        holder.program_id := caller.program_id;
+        PERFORM referral.signed_in();
     END IF;
-    RAISE EXCEPTION USING
-        ERRCODE = 'insufficient_privilege',
-        MESSAGE = CASE WHEN holder.program_id IS NULL THEN 'unauthenticated' ELSE 'forbidden' END,
-        DETAIL = 'The key or the token is not one of an operator.',
-        HINT = 'Send x-api-key: a key that create_api_key(''operator'') made.';
+    IF holder.program_id IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'forbidden',
+            DETAIL = 'The key or the token is not one of an operator.',
+            HINT = 'Send x-api-key: a key that create_api_key(''operator'') made.';
+    END IF;
+    RETURN holder;
 END
 $$;
 COMMENT ON FUNCTION referral.crawlora_operator() IS
-'The operator who asks and the program for which he may: by the key that he presents, else by his token.
+'The operator who asks and his program: by the key that he presents, else by his token.
 Errors: 42501 unauthenticated, or forbidden for whoever is known and no operator.';
 
 CREATE FUNCTION referral.crawlora_visitor()
     RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    header text;
-    visited bigint;
 BEGIN
-    FOREACH header IN ARRAY '{x-client-key,x-api-key}'::text[] LOOP
-        IF referral.request_header(header) IS NOT NULL THEN
-            visited := (referral.key_holder(header, 'client')).program_id;
-            IF visited IS NULL THEN
-                RAISE EXCEPTION USING
-                    ERRCODE = 'insufficient_privilege',
-                    MESSAGE = 'unauthenticated',
-                    DETAIL = 'The key is not valid.',
-                    HINT = 'Send a key that create_api_key() made, or none.';
-            END IF;
-            RETURN visited;
-        END IF;
-    END LOOP;
-    RETURN referral.caller_program();
+    RETURN coalesce((referral.crawlora_key('x-client-key')).program_id,
+                    (referral.crawlora_key('x-api-key')).program_id,
+                    referral.caller_program());
 END
 $$;
 COMMENT ON FUNCTION referral.crawlora_visitor() IS
@@ -148,7 +151,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.crawlora_click(bytea) IS
-'POST /referrals/click: captures a visit by way of a code. A click_id that is known stays what it was.
+'POST /referrals/click: captures a visit by way of a code; one that is known stays what it was.
 Errors: 42501 unauthenticated, 22P02 invalid_json, 22023 unknown_code or invalid click_id.';
 
 -- For members.
@@ -172,7 +175,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.promised_micro(bigint, bigint, integer, integer) IS
-'The fixed part of what a first payment earns on a level now, by the rate that CONTRACT section 1 chooses.
+'The fixed part of what a first payment earns on a level, by the rate that would be chosen now.
 campaign_id, tier: of the code and of who earns; 0 = none.';
 
 CREATE FUNCTION referral.crawlora_items(me referral.principal, at_most integer)
@@ -215,7 +218,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.crawlora_items(referral.principal, integer) IS
-'The newest attributions in which a member is the referrer or the referred, as the contract shows them to him.
+'The newest attributions in which a member is the referrer or the referred, as he sees them.
 reward_credits: of his own reward by the payment that qualified; before that, what is promised; 0
 where nothing can come any more.';
 
@@ -298,11 +301,12 @@ DECLARE
     me CONSTANT referral.principal := referral.signed_in();
 BEGIN
     RETURN (SELECT row_to_json(page)
-              FROM (SELECT referral.crawlora_items(me, referral.query_limit(100, 50)) AS items) page);
+              FROM (SELECT referral.crawlora_items(me, referral.query_limit(100, 50)) AS items
+                   ) page);
 END
 $$;
 COMMENT ON FUNCTION referral.crawlora_events() IS
-'GET /referrals/me/events: the newest attributions in which a member is the referrer or the referred.
+'GET /referrals/me/events: attributions in which a member is the referrer or the referred.
 Errors: 42501 unauthenticated.';
 
 -- For operators.
@@ -389,10 +393,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.crawlora_attribution(bigint, bigint) IS
-'An attribution with the rewards of the payment that qualified it, as the contract shows them; no row for an unknown one.';
+'An attribution with the rewards of the payment that qualified it; no row for an unknown one.';
 
 CREATE FUNCTION referral.crawlora_attributions()
-    RETURNS json LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -482,7 +486,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.crawlora_decide(text, bytea) IS
-'POST /admin/referrals/{id}/approve and reject: decides on what is held, and shows it as it then stands.
+'POST /admin/referrals/{id}/approve and reject: decides on what is held; how it then stands.
 decision: approved or rejected; body: empty, or an object with the reason.
 Errors: 42501 unauthenticated or forbidden, 22P02 invalid_json, and those of decide_attribution().';
 
@@ -508,7 +512,7 @@ COMMENT ON FUNCTION referral.crawlora_recover() IS
 Errors: 42501 unauthenticated or forbidden.';
 
 CREATE FUNCTION referral.crawlora_funnel()
-    RETURNS json LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -531,7 +535,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.crawlora_funnel() IS
-'GET /admin/referrals/stats: how many came how far, on the days of the program''s zone of which a part lies in [from, to).
+'GET /admin/referrals/stats: how many came how far, on the days of which a part lies in [from, to).
+Days are those of the program''s zone.
 Errors: 42501 unauthenticated or forbidden, 22023 invalid from or invalid to.';
 
 CREATE FUNCTION referral.crawlora_error(state text, message text)

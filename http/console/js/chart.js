@@ -1,0 +1,65 @@
+// Bar charts over days. uPlot draws on a canvas, which knows neither CSS nor
+// screen readers: colours are looked up, and a table stands beside it.
+import uPlot from '../vendor/uplot/dist/uPlot.esm.js';
+import { onThemeChange } from './theme.js';
+
+const HEIGHT = 240;
+const FONT = '12px system-ui, sans-serif';
+
+function colour(node, name) {
+    const probe = document.createElement('i');
+    probe.style.color = `var(--${name})`;
+    node.append(probe);
+    const { color } = getComputedStyle(probe);
+    probe.remove();
+    return color;
+}
+
+// Draws bars into the node, each series over the one before; returns what takes
+// them away. labels: of the bars; series: [{values, colour}]; mark(value): what
+// stands beside the lines; point(index): called with the bar pointed at, or null.
+export function bars(node, { labels, series, mark, point }) {
+    let plot;
+
+    function draw() {
+        plot?.destroy();
+        const grid = { stroke: colour(node, 'line'), width: 1 };
+        const axis = { stroke: colour(node, 'muted'), font: FONT, ticks: { show: false } };
+        plot = new uPlot({
+            width: node.clientWidth,
+            height: HEIGHT,
+            legend: { show: false },
+            cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
+            scales: {
+                x: { time: false, range: [-0.6, labels.length - 0.4] },
+                y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] },
+            },
+            axes: [
+                { ...axis, grid: { show: false }, space: 64, size: 34, incrs: [1, 2, 5, 7, 10, 14, 30], values: (_, at) => at.map((n) => labels[n] ?? '') },
+                { ...axis, grid, space: 44, size: 56, values: (_, at) => at.map(mark) },
+            ],
+            series: [{}, ...series.map((one) => ({
+                fill: colour(node, one.colour),
+                stroke: colour(node, one.colour),
+                width: 0,
+                points: { show: false },
+                paths: uPlot.paths.bars({ size: [0.72, 36], radius: 0.15 }),
+            }))],
+            hooks: { setCursor: [(u) => point(u.cursor.idx)] },
+        }, [labels.map((_, n) => n), ...series.map(({ values }) => values)], node);
+    }
+
+    const resized = new ResizeObserver(() => {
+        if (plot && node.clientWidth !== plot.width) {
+            plot.setSize({ width: node.clientWidth, height: HEIGHT });
+        }
+    });
+    const unwatch = onThemeChange(draw);
+    draw();
+    resized.observe(node);
+    return () => {
+        resized.disconnect();
+        unwatch();
+        plot.destroy();
+    };
+}

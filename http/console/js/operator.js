@@ -1,0 +1,39 @@
+// The operator's page: one view at a time, named in the address.
+import { el } from './dom.js';
+import { attributions } from './operator/attributions.js';
+import { books } from './operator/books.js';
+import { funnel } from './operator/funnel.js';
+import { members } from './operator/members.js';
+import { review } from './operator/review.js';
+import { start } from './session.js';
+
+const views = { review, funnel, attributions, members, books };
+
+start((context) => {
+    if (!context.me.operator) {
+        context.root.append(el('section', { class: 'panel card' },
+            el('h1', {}, 'This page is for operators'),
+            el('p', {}, 'You are signed in as a member.'),
+            el('p', {}, el('a', { href: './' }, 'Go to your own page'))));
+        document.getElementById('sections').hidden = true;
+        return;
+    }
+
+    // #members/ada is the view of members, about ada.
+    function show() {
+        const [view, ...rest] = location.hash.slice(1).split('/');
+        const known = view in views ? view : 'review';
+        for (const link of document.querySelectorAll('#sections a')) {
+            link.ariaCurrent = link.hash === `#${known}` ? 'page' : null;
+        }
+        context.root.replaceChildren();
+        views[known](context, rest.length > 0 ? decodeURIComponent(rest.join('/')) : null);
+    }
+
+    window.onhashchange = () => {
+        show();
+        context.root.querySelector('h2')?.focus();
+        scrollTo(0, 0);
+    };
+    show();
+});
