@@ -9,6 +9,14 @@ import { start } from './session.js';
 
 const views = { review, funnel, attributions, members, books };
 
+function decoded(part) {
+    try {
+        return decodeURIComponent(part);
+    } catch {
+        return part;
+    }
+}
+
 start((context) => {
     if (!context.me.operator) {
         context.root.append(el('section', { class: 'panel card' },
@@ -22,12 +30,12 @@ start((context) => {
     // #members/ada is the view of members, about ada.
     function show() {
         const [view, ...rest] = location.hash.slice(1).split('/');
-        const known = view in views ? view : 'review';
+        const known = Object.hasOwn(views, view) ? view : 'review';
         for (const link of document.querySelectorAll('#sections a')) {
             link.ariaCurrent = link.hash === `#${known}` ? 'page' : null;
         }
-        context.root.replaceChildren();
-        views[known](context, rest.length > 0 ? decodeURIComponent(rest.join('/')) : null);
+        context.root.replaceChildren(el('h1', { class: 'unseen' }, 'Operator'));
+        views[known](context, rest.length > 0 ? decoded(rest.join('/')) : null);
     }
 
     window.onhashchange = () => {

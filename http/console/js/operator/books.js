@@ -37,7 +37,7 @@ function check({ money }) {
         announce(result.querySelector('.verdict')?.textContent ?? '');
     }
     return section('books', 'Books',
-        'Works every balance and counter out again from the single rows and compares. Nothing is changed; with millions of rewards it takes minutes.',
+        'Works every balance and counter out again from the single rows and compares; nothing is changed. It takes about half a minute for a million rewards, which is also how long the server waits: larger books are checked by a database administrator.',
         el('div', { class: 'card' }, button, result));
 }
 
