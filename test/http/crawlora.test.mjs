@@ -168,6 +168,9 @@ test('the promise is that of the caller\'s tier and of the level that is paid', 
     const me = async () => (await call('GET', '/referrals/me', { headers: Token(member('top', in21)) })).body.data;
     sql(`SELECT referral.set_tier('top', 2, 'test', 'test', 21)`);
     assert.equal((await me()).reward_credits, 20000);
+    // The campaign's rate comes before the tier's.
+    sql(`SELECT FROM referral.campaign_code('top', 1, 21) c, referral.attribute('t1', c.code, program_id => 21)`);
+    assert.equal((await me()).items[0].reward_credits, 5000);
     sql('UPDATE referral.program SET max_level = 0 WHERE program_id = 21');
     try {
         assert.deepEqual([(await me()).reward_credits, (await me()).referred_reward_credits], [0, 10000]);
@@ -283,19 +286,19 @@ const rewarded = shown('b-rew', { status: 'rewarded', first_paid_invoice_id: 'in
 const itsRewards = [reward('b-rew', 'inv-b-rew', 0, 10000999999), reward('ann', 'inv-b-rew', 1, 10000000000)];
 const list = (query, expected, headers = ops) => [query || 'all', 'GET', '/admin/referrals' + query, headers, undefined, 200,
     Array.isArray(expected) ? (data) => assert.deepEqual(data.items.map((item) => item.referred_user_id), expected) : expected];
-const everybody = ['c1', 'b-new', 'b-rej', 'b-app', 'b-rev', 'b-cap', 'b-fit', 'b-nil', 'b-half', 'b-rew', 'b-exp'];
+const everybody = ['c1', 't1', 'b-new', 'b-rej', 'b-app', 'b-rev', 'b-cap', 'b-fit', 'b-nil', 'b-half', 'b-rew', 'b-exp'];
 
 table('GET /admin/referrals', [
     list('', everybody),
     list('', everybody, Token(operator(in21))),
     list('', everybody, { ...ann, ...ops }),
     list('?user_id=b-rew', ok({ items: [{ ...rewarded, rewards: itsRewards }] })),
-    list('?user_id=ann', everybody.slice(1)),
+    list('?user_id=ann', everybody.slice(2)),
     list('?user_id=b-new', ['c1', 'b-new']),
     list('?user_id=nobody', []),
     list('?user_id=', everybody),
     list('?status=rewarded', ['b-fit', 'b-half', 'b-rew']),
-    list('?status=attributed', ['c1', 'b-new']),
+    list('?status=attributed', ['c1', 't1', 'b-new']),
     list('?status=qualified', ['b-nil']),
     list('?status=review_required', ['b-rej', 'b-app', 'b-rev']),
     list('?status=expired', ['b-exp']),
@@ -357,8 +360,8 @@ const on = (from, to) => `?from=${from}&to=${to}`;
 const march = funnel(0, 6, 4, 3, 1, 0, 0);
 const nothing = funnel(0, 0, 0, 0, 0, 0, 0);
 table('GET /admin/referrals/stats', [
-    stats('', (data) => assert.deepEqual({ ...data, clicks: 0 }, funnel(0, 11, 4, 3, 1, 3, 0).data)),
-    stats('', (data) => assert.deepEqual({ ...data, clicks: 0 }, funnel(0, 11, 4, 3, 1, 3, 0).data), Token(operator(in21))),
+    stats('', (data) => assert.deepEqual({ ...data, clicks: 0 }, funnel(0, 12, 4, 3, 1, 3, 0).data)),
+    stats('', (data) => assert.deepEqual({ ...data, clicks: 0 }, funnel(0, 12, 4, 3, 1, 3, 0).data), Token(operator(in21))),
     stats('?to=2024-12-31T00:00:00Z', march),
     stats('?from=2024-03-01T00:00:00Z&to=2024-03-02T00:00:00Z', march),
     stats(on('2024-03-01T23:59:59Z', '2024-03-02T00:00:00Z'), march),
@@ -373,7 +376,7 @@ table('GET /admin/referrals/stats', [
     stats('?to=2024-12-31T00:00:00Z&campaign=Capped', funnel(0, 2, 1, 1, 1, 0, 0)),
     stats('?campaign=spring-launch', funnel(1, 0, 0, 0, 0, 0, 0)),
     stats('?campaign=nothing', nothing),
-    stats('?from=&to=&campaign=', (data) => assert.equal(data.attributed, 11)),
+    stats('?from=&to=&campaign=', (data) => assert.equal(data.attributed, 12)),
     stats('', (data) => assert.equal(data.attributed, 121), other),
     ...['yesterday', '2024-03-01', '2024-03-01T00:00:00', '1709251200', '2024-13-01T00:00:00Z', '2024-02-30T00:00:00Z', '0000-01-01T00:00:00Z',
         '2024-03-01T25:00:00Z', '2024-03-01T00:00:00%2B99:00', 'infinity', 'now', '%20', '99999-01-01T00:00:00Z', '2024-03-01T00:00:00Z%0A', "';--"].flatMap((time) => [
