@@ -456,7 +456,10 @@ test('with TLS cookies are secure, and a page of http is another origin', async 
             response.resume().on('end', () => resolve(response));
         }).on('error', reject).end();
     });
-    assert.match((await get('/r/ABC')).headers['set-cookie'][0], /; Secure$/);
+    const share = await get('/r/ABC');
+    assert.match(share.headers['set-cookie'][0], /; Secure$/);
+    assert.equal(share.headers['strict-transport-security'], 'max-age=31536000');
+    assert.equal((await send('GET', '/r/ABC')).headers['strict-transport-security'], undefined);
     const origin = async (Origin) => (await get(surfaces.intotes.path, { Origin })).headers['access-control-allow-origin'];
     assert.equal(await origin(`https://${host}`), `https://${host}`);
     assert.equal(await origin(`http://${host}`), undefined);
