@@ -116,6 +116,7 @@ async function tabTo(page, wanted, key = 'Tab') {
 }
 
 look('a member does everything by keyboard', { token: ada }, async (page) => {
+    sql("SELECT referral.remove_custom_slug('ada', 1)");
     await visit(page, MEMBER);
     await tabTo(page, /^Skip to the content$/);
     await page.keyboard.press('Enter');

@@ -1,4 +1,5 @@
 // The operator's page: one view at a time, named in the address.
+import { closeDialogs } from './dialog.js';
 import { el } from './dom.js';
 import { attributions } from './operator/attributions.js';
 import { books } from './operator/books.js';
@@ -35,10 +36,11 @@ start((context) => {
             link.ariaCurrent = link.hash === `#${known}` ? 'page' : null;
         }
         context.root.replaceChildren(el('h1', { class: 'unseen' }, 'Operator'));
-        views[known](context, rest.length > 0 ? decoded(rest.join('/')) : null);
+        views[known](context, decoded(rest.join('/')) || null);
     }
 
     window.onhashchange = () => {
+        closeDialogs();
         show();
         context.root.querySelector('h2')?.focus();
         scrollTo(0, 0);
