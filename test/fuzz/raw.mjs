@@ -3,7 +3,7 @@
 // beginning of the next one's request.
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import { member, url as postgrest } from './client.mjs';
+import { member, url as postgrest } from '../http/client.mjs';
 import { Wire, parse } from './wire.mjs';
 
 // Sends bytes and reads what comes: until the other side hangs up, or for a moment

@@ -1,7 +1,7 @@
 // What the fuzz plays in: three programs with the same people in each. Who asks
 // belongs to 91 or 92; nobody belongs to 93. What is not for everybody's eyes has
 // "SECRET_<program>_<user>_" in it, which no request has.
-import { member, operator, sql } from './client.mjs';
+import { member, operator, sql } from '../http/client.mjs';
 
 export const PROGRAMS = [91, 92];
 const UNTOUCHED = 93;
