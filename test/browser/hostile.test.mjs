@@ -78,7 +78,10 @@ look('a member among hostile names, on a phone', { token: member('victim', two),
 });
 
 look('who has a hostile id', { expected: [/^POST \/console\/rpc\/whoami 401$/] }, async (page, context) => {
-    for (const [n, text] of hostile.entries()) {
+    // PostgREST takes a sub with a colon for an address, as RFC 7519 has it, or not at all.
+    const ids = hostile.filter((text) => !text.includes(':') || text.startsWith('javascript:'));
+    assert.ok(ids.length > 15);
+    for (const [n, text] of ids.entries()) {
         await context.clearCookies();
         await page.goto('about:blank');
         await page.goto(`${site}${MEMBER}#token=${member(text, two)}`);
@@ -86,13 +89,13 @@ look('who has a hostile id', { expected: [/^POST \/console\/rpc\/whoami 401$/] }
         await page.getByText('Signed in as').waitFor();
         assert.ok((await page.getByRole('banner').textContent()).includes(`Signed in as ${text}`), text);
         await inert(page, text);
-        if (n % 5 === 0) {
+        if (n % 5 === 0 && n + 1 < ids.length) {
             await page.goto('about:blank');
-            await page.goto(`${site}${MEMBER}#token=${member(hostile[n + 1], two)}`);
+            await page.goto(`${site}${MEMBER}#token=${member(ids[n + 1], two)}`);
             await settled(page);
             await page.getByRole('heading', { name: 'Use the link that you followed?' }).waitFor();
             const words = await page.getByRole('main').textContent();
-            assert.ok(words.includes(text) && words.includes(hostile[n + 1]));
+            assert.ok(words.includes(text) && words.includes(ids[n + 1]));
             await inert(page, 'which of two');
             await page.getByRole('button', { name: 'Use the link' }).click();
             await page.getByText('Signed in as').waitFor();

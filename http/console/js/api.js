@@ -15,9 +15,9 @@ export class Failure extends Error {
         this.details = details ?? '';
     }
 
-    // Whether it may have been done although no answer came.
-    get unknown() {
-        return this.status === 0 || this.status >= 500;
+    // Whether it may go well another time.
+    get passing() {
+        return this.status === 0 || this.status === 429 || this.status >= 500;
     }
 }
 

@@ -1,5 +1,5 @@
-// Bar charts over days. uPlot draws on a canvas, which knows neither CSS nor
-// screen readers: colours are looked up, and a table stands beside it.
+// Bar charts. uPlot draws on a canvas, which knows neither CSS nor screen readers:
+// colours are looked up, and a table has to stand beside it.
 import uPlot from '../vendor/uplot/dist/uPlot.esm.js';
 import { onThemeChange } from './theme.js';
 
@@ -15,15 +15,17 @@ function colour(node, name) {
     return color;
 }
 
-// Draws bars into the node, each series over the one before; returns what takes
-// them away. labels: of the bars; series: [{values, colour}]; mark(value): what
+// Beside the lines, for the longest of their marks.
+const room = (marks) => 14 + 7 * Math.max(...marks.map(({ length }) => length), 2);
+
+// Draws bars into the node as long as it is in the page, each series over the one
+// before. labels: of the bars; series: [{values, colour}]; mark(value): what
 // stands beside the lines; point(index): called with the bar pointed at, or null.
 export function bars(node, { labels, series, mark, point }) {
     let plot;
 
     function draw() {
         plot?.destroy();
-        const grid = { stroke: colour(node, 'line'), width: 1 };
         const axis = { stroke: colour(node, 'muted'), font: FONT, ticks: { show: false } };
         plot = new uPlot({
             width: node.clientWidth,
@@ -35,12 +37,24 @@ export function bars(node, { labels, series, mark, point }) {
                 y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] },
             },
             axes: [
-                { ...axis, grid: { show: false }, space: 64, size: 34, incrs: [1, 2, 5, 7, 10, 14, 30], values: (_, at) => at.map((n) => labels[n] ?? '') },
-                { ...axis, grid, space: 44, size: 56, values: (_, at) => at.map(mark) },
+                {
+                    ...axis,
+                    grid: { show: false },
+                    space: 64,
+                    size: 34,
+                    incrs: [1, 2, 5, 7, 10, 14, 30],
+                    values: (_, at) => at.map((n) => labels[n] ?? ''),
+                },
+                {
+                    ...axis,
+                    grid: { stroke: colour(node, 'line'), width: 1 },
+                    space: 44,
+                    size: (_, marks) => room(marks ?? []),
+                    values: (_, at) => at.map(mark),
+                },
             ],
             series: [{}, ...series.map((one) => ({
                 fill: colour(node, one.colour),
-                stroke: colour(node, one.colour),
                 width: 0,
                 points: { show: false },
                 paths: uPlot.paths.bars({ size: [0.72, 36], radius: 0.15 }),
@@ -49,17 +63,18 @@ export function bars(node, { labels, series, mark, point }) {
         }, [labels.map((_, n) => n), ...series.map(({ values }) => values)], node);
     }
 
-    const resized = new ResizeObserver(() => {
-        if (plot && node.clientWidth !== plot.width) {
+    const unwatch = onThemeChange(() => plot && draw());
+    // Told when the node enters the page, when it changes, and when it leaves.
+    const observer = new ResizeObserver(() => {
+        if (!node.isConnected) {
+            observer.disconnect();
+            unwatch();
+            plot?.destroy();
+        } else if (!plot) {
+            draw();
+        } else if (node.clientWidth !== plot.width) {
             plot.setSize({ width: node.clientWidth, height: HEIGHT });
         }
     });
-    const unwatch = onThemeChange(draw);
-    draw();
-    resized.observe(node);
-    return () => {
-        resized.disconnect();
-        unwatch();
-        plot.destroy();
-    };
+    observer.observe(node);
 }

@@ -1,47 +1,38 @@
 // Dialogs: the browser keeps the focus inside and gives it back afterwards.
-import { Failure } from './api.js';
 import { el } from './dom.js';
-import { explain } from './words.js';
+import { form } from './form.js';
 
 let dialogs = 0;
 
 export function dialog(title, ...children) {
     const heading = el('h2', { id: `dialog-${++dialogs}`, tabindex: '-1', autofocus: true }, title);
-    const box = el('dialog', { class: 'card', 'aria-labelledby': heading.id, onclose: () => box.remove() },
-        heading, ...children);
+    const box = el('dialog', {
+        class: 'card',
+        'aria-labelledby': heading.id,
+        onclose: () => box.remove(),
+        // A link in it leads away.
+        onclick: ({ target }) => target.closest('a') && box.close(),
+    }, heading, ...children);
     document.body.append(box);
     box.showModal();
     return box;
 }
 
-// A dialog that does something: action() when it is sent. It closes when that was
-// done, and says why when it was not. label may change while it is open.
-export function formDialog({ title, content, label, danger = false, action }) {
-    const problem = el('p', { class: 'problem', role: 'alert' });
-    const send = el('button', { class: danger ? 'main danger' : 'main' }, label);
-    const cancel = el('button', { type: 'button', onclick: () => box.close() }, 'Back');
-    const form = el('form', {
-        novalidate: true,
-        async onsubmit(event) {
-            event.preventDefault();
-            problem.textContent = '';
-            send.disabled = true;
-            try {
-                await action();
-                box.close();
-            } catch (failure) {
-                if (!(failure instanceof Failure)) {
-                    throw failure;
-                }
-                if (failure.status === 401) {
-                    box.close();
-                }
-                problem.textContent = explain(failure);
-            } finally {
-                send.disabled = false;
-            }
+export function closeDialogs() {
+    document.querySelectorAll('dialog').forEach((box) => box.close());
+}
+
+// A form in a dialog, which closes when it was done.
+export function formDialog({ title, content, action, ...options }) {
+    const back = el('button', { type: 'button', onclick: () => box.close() }, 'Back');
+    const parts = form(content, {
+        ...options,
+        beside: [back],
+        async action() {
+            await action();
+            box.close();
         },
-    }, content, problem, el('div', { class: 'actions' }, send, cancel));
-    const box = dialog(title, form);
-    return { box, send, problem };
+    });
+    const box = dialog(title, parts.node);
+    return parts;
 }

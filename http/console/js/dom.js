@@ -63,6 +63,16 @@ export function facts(pairs) {
         .map(([term, value]) => el('div', {}, el('dt', {}, term), el('dd', {}, value))));
 }
 
+// Other content for a node. A focus that was in the old content goes to the heading
+// of the section, not back to the beginning of the page.
+export function replace(node, ...children) {
+    const held = node.contains(document.activeElement);
+    node.replaceChildren(...children);
+    if (held) {
+        node.closest('.section')?.querySelector('h2')?.focus({ preventScroll: true });
+    }
+}
+
 // Tells it to whoever listens instead of looking.
 export function announce(text) {
     document.getElementById('announcer').textContent = text;

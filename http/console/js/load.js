@@ -1,6 +1,6 @@
 // Places whose content comes from the server.
 import { Failure } from './api.js';
-import { el } from './dom.js';
+import { el, replace } from './dom.js';
 import { explain } from './words.js';
 
 // What to say where something could not be loaded.
@@ -10,7 +10,7 @@ export function failureBox(failure, again) {
     }
     return el('div', { class: 'failure', role: 'alert' },
         el('p', {}, explain(failure)),
-        el('button', { type: 'button', onclick: again }, 'Try again'));
+        failure.passing ? el('button', { type: 'button', onclick: again }, 'Try again') : null);
 }
 
 // A function that fills the node with what fetch() gives and draw() makes of it.
@@ -28,7 +28,7 @@ export function loader(node, fetch, draw) {
             content = failureBox(failure, load);
         }
         if (run === latest) {
-            node.replaceChildren(...[content].flat());
+            replace(node, ...[content].flat());
             node.removeAttribute('aria-busy');
         }
     };

@@ -3,6 +3,9 @@
 
 const MICRO_DIGITS = 6;
 
+// How amounts are typed: with the marks of the reader's language.
+const plain = new Intl.NumberFormat(undefined, { numberingSystem: 'latn', minimumFractionDigits: 2, maximumFractionDigits: MICRO_DIGITS });
+
 export function decimal(micro) {
     const digits = (micro < 0n ? -micro : micro).toString().padStart(MICRO_DIGITS + 1, '0');
     return `${micro < 0n ? '-' : ''}${digits.slice(0, -MICRO_DIGITS)}.${digits.slice(-MICRO_DIGITS)}`;
@@ -65,28 +68,23 @@ export class Money {
         return node;
     }
 
-    // What somebody typed in his own notation as micro-units; null: no amount.
-    parse(text) {
-        const parts = this.#format.formatToParts('1234567.5');
-        const group = parts.find(({ type }) => type === 'group')?.value ?? '';
-        const point = parts.find(({ type }) => type === 'decimal')?.value ?? '.';
-        const plain = text.replaceAll(group, '').replaceAll(/\s/g, '').replace(point, '.');
-        const match = /^(\d{1,18})(?:\.(\d{0,6}))?$/.exec(plain);
-        return match && BigInt(match[1] + (match[2] ?? '').padEnd(MICRO_DIGITS, '0'));
-    }
-
     // As somebody would type it.
     typed(micro) {
-        return new Intl.NumberFormat(undefined, {
-            useGrouping: false,
-            minimumFractionDigits: this.usual,
-            maximumFractionDigits: MICRO_DIGITS,
-        }).format(decimal(micro));
+        return plain.formatToParts(decimal(micro)).filter(({ type }) => type !== 'group').map(({ value }) => value).join('');
+    }
+
+    // What somebody typed in his own notation as micro-units; null: no amount.
+    parse(text) {
+        const parts = plain.formatToParts('1234567.5');
+        const mark = (wanted, otherwise) => parts.find(({ type }) => type === wanted)?.value ?? otherwise;
+        const number = text.replaceAll(mark('group', ''), '').replaceAll(/\s/g, '').replace(mark('decimal', '.'), '.');
+        const match = /^(\d{1,18})(?:\.(\d{0,6}))?$/.exec(number);
+        return match && BigInt(match[1] + (match[2] ?? '').padEnd(MICRO_DIGITS, '0'));
     }
 
     // A mark beside a chart: a position there, not an amount of anybody's.
     mark(value) {
-        return new Intl.NumberFormat(undefined, { ...this.#style, notation: 'compact', minimumFractionDigits: 0 })
+        return new Intl.NumberFormat(undefined, { ...this.#style, notation: 'compact', maximumSignificantDigits: 3 })
             .format(value);
     }
 }

@@ -1,4 +1,5 @@
 // The operator's page: one view at a time, named in the address.
+import { closeDialogs } from './dialog.js';
 import { el } from './dom.js';
 import { attributions } from './operator/attributions.js';
 import { books } from './operator/books.js';
@@ -8,6 +9,14 @@ import { review } from './operator/review.js';
 import { start } from './session.js';
 
 const views = { review, funnel, attributions, members, books };
+
+function decoded(part) {
+    try {
+        return decodeURIComponent(part);
+    } catch {
+        return part;
+    }
+}
 
 start((context) => {
     if (!context.me.operator) {
@@ -22,15 +31,16 @@ start((context) => {
     // #members/ada is the view of members, about ada.
     function show() {
         const [view, ...rest] = location.hash.slice(1).split('/');
-        const known = view in views ? view : 'review';
+        const known = Object.hasOwn(views, view) ? view : 'review';
         for (const link of document.querySelectorAll('#sections a')) {
             link.ariaCurrent = link.hash === `#${known}` ? 'page' : null;
         }
-        context.root.replaceChildren();
-        views[known](context, rest.length > 0 ? decodeURIComponent(rest.join('/')) : null);
+        context.root.replaceChildren(el('h1', { class: 'unseen' }, 'Operator'));
+        views[known](context, decoded(rest.join('/')) || null);
     }
 
     window.onhashchange = () => {
+        closeDialogs();
         show();
         context.root.querySelector('h2')?.focus();
         scrollTo(0, 0);

@@ -2,7 +2,9 @@
 // pasted. What there is to see is shown once that is known.
 import * as api from './api.js';
 import { Dates } from './dates.js';
+import { closeDialogs } from './dialog.js';
 import { el, field } from './dom.js';
+import { form } from './form.js';
 import { Money } from './money.js';
 import { themeButton } from './theme.js';
 import { explain } from './words.js';
@@ -26,7 +28,8 @@ function tokenOfLink() {
 // Whom a token is about. Only to ask a better question: the server judges it.
 function subject(token) {
     try {
-        return JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/'))).sub;
+        const bytes = atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/'));
+        return JSON.parse(new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)))).sub;
     } catch {
         return undefined;
     }
@@ -34,18 +37,25 @@ function subject(token) {
 
 function panel(title, ...children) {
     const heading = el('h1', { tabindex: '-1' }, title);
+    closeDialogs();
     sections.hidden = true;
-    account.replaceChildren(themeButton());
+    account.replaceChildren(themeButton);
     main.replaceChildren(el('section', { class: 'panel card' }, heading, ...children));
     heading.focus();
 }
 
 // The page: show(context) is called when somebody is signed in.
 export async function start(show) {
+    let inside = false;
+
     const enter = (me) => {
+        inside = true;
         document.getElementById('program').textContent = me.program_name;
-        account.replaceChildren(el('span', { class: 'who' }, el('span', { class: 'as' }, 'Signed in as '), el('bdi', {}, me.user_id)),
-            themeButton(), el('button', { type: 'button', class: 'quiet', onclick: leave }, 'Sign out'));
+        document.title = `${me.program_name}: referrals`;
+        account.replaceChildren(
+            el('span', { class: 'who', title: me.user_id },
+                el('span', { class: 'as' }, 'Signed in as '), el('bdi', {}, me.user_id)),
+            themeButton, el('button', { type: 'button', class: 'quiet', onclick: leave }, 'Sign out'));
         main.replaceChildren();
         sections.hidden = false;
         show({ me, root: main, money: new Money(me.currency), dates: new Dates(me.time_zone) });
@@ -63,6 +73,7 @@ export async function start(show) {
     async function useToken(token) {
         try {
             enter(await api.signIn(token));
+            main.focus();
         } catch (failure) {
             askForToken(failure.status === 401 || failure.status === 403
                 ? 'This token is not valid, or no longer.'
@@ -71,18 +82,14 @@ export async function start(show) {
     }
 
     function askForToken(notice) {
+        inside = false;
         const token = el('input', { type: 'password', autocomplete: 'off', spellcheck: 'false', required: true });
         panel('Sign in',
             notice ? el('p', { class: 'notice', role: 'alert' }, notice) : null,
             el('p', {}, 'The application that you use sends you here with a link, which signs you in by itself. '
                 + 'If you were given an access token instead, paste it here.'),
-            el('form', {
-                onsubmit: (event) => {
-                    event.preventDefault();
-                    useToken(token.value.trim());
-                },
-            }, field('Access token', token, 'Three groups of letters and digits, with dots between them.'),
-            el('div', { class: 'actions' }, el('button', { class: 'main' }, 'Sign in'))));
+            form(field('Access token', token, 'Three groups of letters and digits, with dots between them.'),
+                { label: 'Sign in', action: () => useToken(token.value.trim()) }).node);
     }
 
     function askWhich(me, token) {
@@ -97,7 +104,8 @@ export async function start(show) {
     function failed(failure) {
         panel('The page could not be loaded',
             el('p', { role: 'alert' }, explain(failure)),
-            el('div', { class: 'actions' }, el('button', { type: 'button', class: 'main', onclick: () => location.reload() }, 'Try again')));
+            el('div', { class: 'actions' },
+                el('button', { type: 'button', class: 'main', onclick: () => location.reload() }, 'Try again')));
     }
 
     // A link that is followed from the page itself loads nothing anew.
@@ -107,8 +115,9 @@ export async function start(show) {
         event.preventDefault();
         main.focus();
     });
-    api.onSignedOut(() => askForToken(ENDED));
-    account.replaceChildren(themeButton());
+    // Of calls at the same time each may find it out.
+    api.onSignedOut(() => inside && askForToken(ENDED));
+    account.replaceChildren(themeButton);
     main.replaceChildren(el('p', { class: 'waiting', role: 'status' }, 'Loading…'));
     const token = tokenOfLink();
     let me;

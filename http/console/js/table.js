@@ -1,8 +1,19 @@
 // Tables, and lists that are read page by page.
-import { announce, el } from './dom.js';
+import { announce, el, replace } from './dom.js';
 import { failureBox } from './load.js';
 
 const PAGE_ROWS = 10;
+
+// What can be scrolled sideways has to be reached by keyboard as well.
+const overflow = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+        if (target.scrollWidth > target.clientWidth) {
+            target.tabIndex = 0;
+        } else {
+            target.removeAttribute('tabindex');
+        }
+    }
+});
 
 // A table. A column has a title and either cell(row), or micro(row) for an amount
 // with more(row) below it; number: to be set flush right. Roles are written out because a phone shows rows
@@ -17,18 +28,21 @@ export function table(caption, columns, rows, money) {
             : el('span', {}, money.node(column.micro(row), digits), column.more?.(row)));
     });
     const style = (column) => (column.number || column.micro ? 'number' : column.style);
-    return el('div', { class: 'scroll' },
-        el('table', { role: 'table' },
+    const node = el('div', { class: 'scroll' },
+        el('table', { class: 'list', role: 'table' },
             el('caption', { class: 'unseen' }, caption),
             el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, columns.map((column) =>
                 el('th', { role: 'columnheader', scope: 'col', class: style(column) }, column.title)))),
             el('tbody', { role: 'rowgroup' }, rows.map((row) => el('tr', { role: 'row' }, columns.map((column, n) =>
                 el('td', { role: 'cell', 'data-title': column.title, class: style(column) }, cells[n](row) ?? '–')))))));
+    overflow.observe(node);
+    return node;
 }
 
 // A list that is read page by page. load(args) fetches rows, next(rows, skipped)
 // gives the arguments of the page behind; empty(args) says why there is nothing.
-// open() reads it from its first page, reload() the page that is shown.
+// open() reads it from its first page, reload() the page that is shown; tell()
+// says aloud which rows are shown.
 export function listing({ caption, columns, load, next, empty, money }) {
     const body = el('div', { class: 'rows' }, el('p', { class: 'waiting' }, 'Loading…'));
     const newer = el('button', { type: 'button', onclick: () => turn(-1) }, 'Newer');
@@ -54,7 +68,7 @@ export function listing({ caption, columns, load, next, empty, money }) {
         } catch (failure) {
             if (run === latest) {
                 pages.hidden = true;
-                body.replaceChildren(failureBox(failure, reload));
+                replace(body, failureBox(failure, reload));
             }
         }
         if (run === latest) {
@@ -66,10 +80,10 @@ export function listing({ caption, columns, load, next, empty, money }) {
         const rows = found.slice(0, PAGE_ROWS);
         const skipped = page * PAGE_ROWS;
         starts[page + 1] = found.length > PAGE_ROWS ? next(rows, skipped + PAGE_ROWS) : undefined;
-        body.replaceChildren(rows.length > 0
+        replace(body, rows.length > 0
             ? table(caption, columns, rows, money)
             : el('p', { class: 'empty' }, page > 0 ? 'Nothing more.' : empty(filter)));
-        where.textContent = `${skipped + 1}–${skipped + rows.length}`;
+        where.textContent = rows.length > 0 ? `${skipped + 1}–${skipped + rows.length}` : 'none';
         pages.hidden = page === 0 && !starts[1];
         newer.disabled = page === 0;
         older.disabled = !starts[page + 1];
@@ -79,14 +93,17 @@ export function listing({ caption, columns, load, next, empty, money }) {
         const pressed = step > 0 ? older : newer;
         page += step;
         await reload();
-        announce(`${caption}: ${where.textContent}`);
+        tell();
         // A button that got disabled lost the focus.
         (pressed.disabled ? [newer, older].find((button) => !button.disabled) : pressed)?.focus();
     }
 
+    const tell = () => announce(`${caption}: ${where.textContent}`);
+
     return {
         node,
         reload,
+        tell,
         async open(args = {}) {
             [starts, filter, page] = [[{}], args, 0];
             await reload();

@@ -20,27 +20,25 @@ function changed() {
 
 system.addEventListener('change', changed);
 
-export function themeButton() {
-    const icon = el('span', { 'aria-hidden': 'true' });
-    const button = el('button', { type: 'button', class: 'quiet icon', onclick: toggle }, icon);
-    function label() {
-        const words = isDark() ? 'Use light colours' : 'Use dark colours';
-        icon.textContent = isDark() ? '☀' : '☾';
-        button.setAttribute('aria-label', words);
-        button.title = words;
+function toggle() {
+    const theme = isDark() ? 'light' : 'dark';
+    if ((theme === 'dark') === system.matches) {
+        delete root.dataset.theme;
+        localStorage.removeItem('theme');
+    } else {
+        root.dataset.theme = theme;
+        localStorage.setItem('theme', theme);
     }
-    function toggle() {
-        const theme = isDark() ? 'light' : 'dark';
-        if ((theme === 'dark') === system.matches) {
-            delete root.dataset.theme;
-            localStorage.removeItem('theme');
-        } else {
-            root.dataset.theme = theme;
-            localStorage.setItem('theme', theme);
-        }
-        changed();
-    }
-    onThemeChange(label);
-    label();
-    return button;
+    changed();
 }
+
+const icon = el('span', { 'aria-hidden': 'true' });
+export const themeButton = el('button', { type: 'button', class: 'quiet icon', onclick: toggle }, icon);
+
+function label() {
+    icon.textContent = isDark() ? '☀' : '☾';
+    themeButton.ariaLabel = themeButton.title = isDark() ? 'Use light colours' : 'Use dark colours';
+}
+
+onThemeChange(label);
+label();

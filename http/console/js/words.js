@@ -60,9 +60,9 @@ export function explain(failure) {
     if (failure.status === 0) {
         return 'The server did not answer. Check the connection and try again.';
     }
-    const known = errors[failure.tag.replaceAll(' ', '_')];
-    if (known) {
-        return known;
+    const tag = failure.tag.replaceAll(' ', '_');
+    if (Object.hasOwn(errors, tag)) {
+        return errors[tag];
     }
     return failure.status >= 500
         ? 'The server could not do that just now. Try again in a moment.'

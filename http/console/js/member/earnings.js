@@ -1,7 +1,7 @@
 // What the payments of each day, or of each week, earned: chart and table.
 import { bars } from '../chart.js';
 import { daysBetween, longDay, plusDays, shortDay } from '../dates.js';
-import { el, section } from '../dom.js';
+import { announce, el, section } from '../dom.js';
 import { loader } from '../load.js';
 import { position } from '../money.js';
 import { table } from '../table.js';
@@ -41,7 +41,6 @@ const sum = (list, of) => list.reduce((total, one) => total + of(one), 0n);
 
 export function earnings({ call, money, dates }) {
     let period = PERIODS[0];
-    let takeAway = () => {};
     const content = el('div', { class: 'card chart-card' });
     const node = section('earnings', 'Earnings',
         'What was earned by the payments of each day. What refunds took back later is shown on top of what stayed.',
@@ -50,24 +49,24 @@ export function earnings({ call, money, dates }) {
         }, one.label))),
         content);
 
-    function choose(one, pressed) {
+    async function choose(one, pressed) {
         period = one;
         for (const button of pressed.parentNode.children) {
             button.setAttribute('aria-pressed', String(button === pressed));
         }
-        reload();
+        await reload();
+        announce(content.querySelector('.total, .empty')?.textContent ?? '');
     }
 
     function draw([since, days]) {
-        takeAway();
-        takeAway = () => {};
         const found = buckets(days, since, period);
         const earned = sum(found, (one) => one.earned);
         const reversed = sum(found, (one) => one.reversed);
         const payments = sum(found, (one) => one.payments);
         const total = `${money.text(earned - reversed)} in ${period.label}, by ${count(payments)} payments`;
         if (payments === 0n) {
-            return el('p', { class: 'empty' }, 'Nothing was earned in this time. Earnings show here as soon as somebody who was invited pays.');
+            return el('p', { class: 'empty' },
+                'Nothing was earned in this time. Earnings show here as soon as somebody who was invited pays.');
         }
         const readout = el('p', { class: 'readout', 'aria-hidden': 'true' });
         const when = (day) => (period.step > 1 ? `Week of ${longDay(day)}` : longDay(day));
@@ -80,22 +79,18 @@ export function earnings({ call, money, dates }) {
         }
         point(null);
         const canvas = el('div', { class: 'chart', role: 'img', 'aria-label': `Bar chart: ${total}. The table below has the numbers.` });
-        // The canvas needs its width, which it has once it is in the page.
-        requestAnimationFrame(() => {
-            if (canvas.isConnected) {
-                takeAway = bars(canvas, {
-                    labels: found.map(({ day }) => shortDay(day)),
-                    series: [
-                        { values: found.map((one) => position(one.earned)), colour: 'taken' },
-                        { values: found.map((one) => position(one.earned - one.reversed)), colour: 'accent-fill' },
-                    ],
-                    mark: (value) => money.mark(value),
-                    point,
-                });
-            }
+        bars(canvas, {
+            labels: found.map(({ day }) => shortDay(day)),
+            series: [
+                { values: found.map((one) => position(one.earned)), colour: 'taken' },
+                { values: found.map((one) => position(one.earned - one.reversed)), colour: 'accent-fill' },
+            ],
+            mark: (value) => money.mark(value),
+            point,
         });
         return [
-            el('p', { class: 'total' }, money.node(earned - reversed), el('span', { class: 'about' }, ` in ${period.label}, by ${count(payments)} payments`)),
+            el('p', { class: 'total' }, money.node(earned - reversed),
+                el('span', { class: 'about' }, ` in ${period.label}, by ${count(payments)} payments`)),
             el('ul', { class: 'legend' }, el('li', { class: 'stayed' }, 'Earned'), el('li', { class: 'taken' }, 'Taken back by refunds')),
             canvas, readout,
             el('details', {}, el('summary', {}, 'Show as a table'), table('Earnings', [

@@ -58,7 +58,7 @@ const part = (title, about, { node }) => el('div', { class: 'card' }, el('h3', {
 export function people(context) {
     const deep = context.me.max_level > 1n;
     const parts = [
-        [levels, 'Levels', 'Level 1 are people invited directly, level 2 people invited by those, and so on. Each level has a rate of its own.'],
+        ...(context.me.max_level > 0n ? [[levels, 'Levels', 'Level 1 are people invited directly, level 2 people invited by those, and so on. Each level has a rate of its own.']] : []),
         [invitees, 'Invited directly', 'Who signed up by the link, newest first, and what each has paid since.'],
         ...(deep ? [[downline, 'Everybody below', 'The same, with everybody whom they invited in turn.']] : []),
     ].map(([make, title, about]) => ({ title, about, ...make(context) }));

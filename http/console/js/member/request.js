@@ -3,10 +3,6 @@ import { Failure, call } from '../api.js';
 import { announce, el, field } from '../dom.js';
 import { formDialog } from '../dialog.js';
 
-// The payout's own id. It stays until the server has said that it did what was
-// asked, so that sending again after no answer asks for the same payout.
-let payoutId = null;
-
 export function requestPayout(context, available) {
     const { me, money } = context;
     const least = me.payout_min_micro > 0n ? me.payout_min_micro : 1n;
@@ -17,7 +13,8 @@ export function requestPayout(context, available) {
     return el('button', { type: 'button', class: 'main', onclick: () => openForm(context, available) }, 'Request a payout');
 }
 
-function openForm({ me, money, changed }, available) {
+function openForm(context, available) {
+    const { me, money, changed } = context;
     const amount = el('input', { type: 'text', inputmode: 'decimal', autocomplete: 'off', value: money.typed(available), oninput: show });
     const network = el('input', { type: 'text', autocomplete: 'off', maxlength: '100' });
     const address = el('input', { type: 'text', autocomplete: 'off', maxlength: '500', spellcheck: 'false' });
@@ -35,22 +32,24 @@ function openForm({ me, money, changed }, available) {
             if (!micro) {
                 throw new Failure(400, { message: 'amount is not positive' });
             }
-            payoutId ??= crypto.randomUUID();
+            // The payout's own id. It stays until the server has said that it did what was
+            // asked, so that sending again after no answer asks for the same payout.
+            context.payoutId ??= crypto.randomUUID();
             try {
                 await call('request_payout', {
-                    payout_id: payoutId,
+                    payout_id: context.payoutId,
                     amount_micro: micro,
                     network: network.value.trim() || null,
                     address: address.value.trim() || null,
                 });
             } catch (failure) {
                 if (failure.tag === 'idempotency_conflict') {
-                    payoutId = null;
+                    context.payoutId = null;
                     changed();
                 }
                 throw failure;
             }
-            payoutId = null;
+            context.payoutId = null;
             announce(`A payout of ${money.text(micro)} is requested.`);
             changed();
         },

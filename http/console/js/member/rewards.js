@@ -28,7 +28,7 @@ export function rewards({ call, money, dates }) {
             ? 'No rewards of this kind.'
             : 'No rewards yet. They appear here as soon as somebody who was invited pays.'),
     });
-    const filter = choices('Status', labels(rewardStatus), open);
+    const filter = choices('Status', labels(rewardStatus), () => open().then(list.tell));
 
     function open() {
         const status = filter.values();

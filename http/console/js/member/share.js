@@ -1,10 +1,11 @@
 // The link that a member shares: to copy, as a QR code, and with an ending of his
 // own choice.
 import { call } from '../api.js';
-import { announce, el, field } from '../dom.js';
 import { formDialog } from '../dialog.js';
+import { announce, el, field } from '../dom.js';
+import { form } from '../form.js';
 import { qrCode } from '../qr.js';
-import { explain, rate } from '../words.js';
+import { rate } from '../words.js';
 
 function copyable(link) {
     const shown = el('input', { class: 'link', readonly: true, value: link, 'aria-label': 'Your link', onfocus: () => shown.select() });
@@ -25,22 +26,13 @@ function copyable(link) {
 }
 
 function slugForm({ changed }, { primary_code: code, custom_slug: slug }) {
-    const input = el('input', { type: 'text', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', maxlength: '64', value: slug ?? '' });
-    const problem = el('p', { class: 'problem', role: 'alert' });
-    const save = el('button', {}, 'Save');
-    async function send(event) {
-        event.preventDefault();
-        problem.textContent = '';
-        save.disabled = true;
-        try {
-            const { code: stored } = await call('set_custom_slug', { slug: input.value });
-            announce(`Your link now ends with ${stored}.`);
-            changed();
-        } catch (failure) {
-            problem.textContent = explain(failure);
-        } finally {
-            save.disabled = false;
-        }
+    const input = el('input', {
+        type: 'text', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', maxlength: '64', value: slug ?? '',
+    });
+    async function save() {
+        const { code: stored } = await call('set_custom_slug', { slug: input.value });
+        announce(`Your link now ends with ${stored}.`);
+        changed();
     }
     const remove = () => formDialog({
         title: 'Remove your own ending?',
@@ -56,14 +48,17 @@ function slugForm({ changed }, { primary_code: code, custom_slug: slug }) {
     });
     return el('details', { class: 'slug' },
         el('summary', {}, slug === null ? 'Choose an ending of your own' : 'Change the ending'),
-        el('form', { novalidate: true, onsubmit: send },
-            field('Ending of your link', input, '3 to 32 of a to z, 0 to 9 and hyphens. Your first code keeps working beside it; an ending chosen before does not.'),
-            problem,
-            el('div', { class: 'actions' }, save,
-                slug === null ? null : el('button', { type: 'button', class: 'quiet', onclick: remove }, 'Remove it'))));
+        form(field('Ending of your link', input, '3 to 32 of a to z, 0 to 9 and hyphens. Your first code keeps working beside it; an ending chosen before does not.'), {
+            label: 'Save',
+            beside: slug === null ? [] : [el('button', { type: 'button', class: 'quiet', onclick: remove }, 'Remove it')],
+            action: save,
+        }).node);
 }
 
 function promise(me, { rate_bps: bps }) {
+    if (me.max_level === 0n) {
+        return 'Whoever signs up by this link counts as invited by you.';
+    }
     const share = bps > 0n ? `${rate(bps)} of what they pay` : 'a reward when they pay';
     return `Whoever signs up by this link counts as invited by you, and earns you ${share}.`
         + (me.max_level > 1n ? ' People whom they invite in turn earn you a share as well.' : '');
@@ -77,7 +72,7 @@ export function share(context, overview) {
         : el('p', { class: 'about' }, 'Invited by ', el('bdi', {}, overview.inviter_display), '.');
     return el('div', { class: 'share card' },
         el('div', { class: 'share-words' },
-            el('h2', {}, own ? 'Invite people with your link' : 'Share link'),
+            el('h2', { tabindex: '-1' }, own ? 'Invite people with your link' : 'Share link'),
             own ? el('p', { class: 'about' }, promise(me, overview)) : null,
             copyable(link),
             own ? slugForm(context, overview) : null,

@@ -20,7 +20,7 @@ export function tiles(context, { balance, tier, tier_label: label, rate_bps: bps
         tile('Available', money.node(balance.available_micro),
             balance.available_micro < 0n
                 ? 'Refunds took back more than was left. What is earned next goes towards it.'
-                : 'Can be paid out now.',
+                : 'Ready to be paid out.',
             context.own ? requestPayout(context, balance.available_micro) : null),
         tile('Pending', money.node(balance.pending_micro), pending(me.hold_days)),
         tile('Earned in all', money.node(balance.lifetime_micro),

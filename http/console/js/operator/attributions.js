@@ -12,8 +12,6 @@ export function attributions({ root, money, dates }) {
     function showDetail(row) {
         const box = dialog('Attribution', detail(row.id, { money, dates }),
             el('div', { class: 'actions' }, el('button', { type: 'button', class: 'main', onclick: () => box.close() }, 'Close')));
-        // A link in it leads to another view.
-        box.addEventListener('click', ({ target }) => target.closest('a') && box.close());
     }
     const list = listing({
         caption: 'Attributions',
@@ -34,11 +32,11 @@ export function attributions({ root, money, dates }) {
     const user = el('input', { type: 'search', autocomplete: 'off', spellcheck: 'false' });
     const campaign = el('input', { type: 'search', autocomplete: 'off' });
     const ungranted = el('input', { type: 'checkbox' });
-    const statuses = choices('Status', labels(attributionStatus), search);
+    const statuses = choices('Status', labels(attributionStatus), () => search().then(list.tell));
 
     function search() {
         const status = statuses.values();
-        list.open({
+        return list.open({
             user_id: user.value.trim() || null,
             campaign: campaign.value.trim() || null,
             status: status.length > 0 ? status : null,
@@ -46,14 +44,14 @@ export function attributions({ root, money, dates }) {
         });
     }
 
-    ungranted.addEventListener('change', search);
+    ungranted.addEventListener('change', () => search().then(list.tell));
     root.append(section('attributions', 'Attributions', 'Who came by whose code, newest first, and what became of it.',
         el('form', {
             class: 'filters',
             role: 'search',
             onsubmit: (event) => {
                 event.preventDefault();
-                search();
+                search().then(list.tell);
             },
         }, field('User id', user), field('Campaign', campaign), el('button', { class: 'main' }, 'Search')),
         el('div', { class: 'card' }, statuses.node,

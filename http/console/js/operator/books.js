@@ -6,13 +6,16 @@ import { table } from '../table.js';
 import { count } from '../words.js';
 
 const WATCH_MS = 3000;
+// Rows that the server gives at a time.
+const PAGE_MOST = 200;
 
 function findings(rows, money) {
     if (rows.length === 0) {
         return el('p', { class: 'verdict sound' }, 'The books are sound: nothing contradicts anything else.');
     }
     return [
-        el('p', { class: 'verdict broken' }, `The books contradict themselves in ${count(rows.length)} places${rows.length === 200 ? ' or more' : ''}.`),
+        el('p', { class: 'verdict broken' },
+            `The books contradict themselves in ${count(rows.length)} places${rows.length === PAGE_MOST ? ' or more' : ''}.`),
         table('Contradictions', [
             { title: 'Rule', cell: (row) => el('span', { class: 'code' }, row.invariant) },
             { title: 'About', cell: (row) => row.subject && el('bdi', { class: 'long' }, row.subject) },
@@ -37,7 +40,7 @@ function check({ money }) {
         announce(result.querySelector('.verdict')?.textContent ?? '');
     }
     return section('books', 'Books',
-        'Works every balance and counter out again from the single rows and compares. Nothing is changed; with millions of rewards it takes minutes.',
+        'Works every balance and counter out again from the single rows and compares; nothing is changed. It takes about half a minute for a million rewards, which is also how long the server waits: larger books are checked by a database administrator.',
         el('div', { class: 'card' }, button, result));
 }
 

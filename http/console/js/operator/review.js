@@ -5,6 +5,11 @@ import { byId, listing } from '../table.js';
 import { decide } from './decision.js';
 import { memberLink } from './links.js';
 
+// Named in full for whoever goes from button to button.
+const button = (label, row, style, onclick) => el('button', {
+    type: 'button', class: style, 'aria-label': `${label}: ${row.display_name ?? row.user_id}`, onclick,
+}, label);
+
 export function review({ root, money, dates }) {
     const changed = () => list.reload();
     const list = listing({
@@ -20,8 +25,8 @@ export function review({ root, money, dates }) {
                 title: 'Decision',
                 style: 'buttons',
                 cell: (row) => el('span', {},
-                    el('button', { type: 'button', onclick: () => decide(row, true, { money, dates, changed }) }, 'Approve'),
-                    el('button', { type: 'button', class: 'quiet', onclick: () => decide(row, false, { money, dates, changed }) }, 'Reject')),
+                    button('Approve', row, null, () => decide(row, true, { money, dates, changed })),
+                    button('Reject', row, 'quiet', () => decide(row, false, { money, dates, changed }))),
             },
         ],
         load: (args) => call('list_attributions', { status: ['review_required'], ...args }),
