@@ -37,7 +37,7 @@ function tellOfViolations() {
 // has it. body is given the page and its context.
 export function look(name, { token, viewport = DESKTOP, expected = [], ...options }, body) {
     test(name, { timeout: 120000 }, async () => {
-        const context = await browser.newContext({ viewport, locale: 'en-US', timezoneId: 'Asia/Tokyo', ...options });
+        const context = await browser.newContext({ viewport, locale: 'en-US', timezoneId: 'America/Los_Angeles', ...options });
         context.setDefaultTimeout(PATIENCE_MS);
         const faults = [];
         const unexpected = (what) => expected.some((one) => one.test(what)) || faults.push(what);
