@@ -117,8 +117,13 @@ export async function eventually(check) {
     }
 }
 
+// The whole page, or where a dialog lies over it the window.
 export async function picture(page, name) {
-    await page.screenshot({ path: `${pictures}/${name.replaceAll(/[^A-Za-z0-9]+/g, '-')}.png`, fullPage: true, animations: 'disabled' });
+    const fullPage = await page.getByRole('dialog').count() === 0;
+    if (fullPage) {
+        await page.evaluate(() => scrollTo({ top: 0, behavior: 'instant' }));
+    }
+    await page.screenshot({ path: `${pictures}/${name.replaceAll(/[^A-Za-z0-9]+/g, '-')}.png`, fullPage, animations: 'disabled' });
 }
 
 // What axe-core finds that is serious: by all its rules, or those about colours.
