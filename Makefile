@@ -51,8 +51,8 @@ bench:
 	bench/run $(BENCH)
 
 # For who works on the code: analyzers, and what takes too long for `make test`.
-# PAYMENTS is a file of payments, HISTORIES, ROUNDS, CRASHES and CANCELS are
-# how many.
+# PAYMENTS is a file of payments, HISTORIES, ROUNDS, CRASHES, CANCELS and REQUESTS
+# are how many.
 .PHONY: lint torture
 lint:
 	scripts/lint

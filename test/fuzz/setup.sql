@@ -1,0 +1,3 @@
+-- What the fuzz runs on, beside the programs that world.mjs makes.
+
+\ir ../http/setup.sql
