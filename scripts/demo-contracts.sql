@@ -68,7 +68,8 @@ SELECT referral.request_payout('3f8c2a1e-9b4d-4c7a-8e21-6f0a1b2c3d4e', '9f1c0b7e
 
 -- Somebody with means, for what changes something.
 SELECT FROM referral.enroll('3f9b2c10-7d4e-4a1b-9c2a-1e5f8b6d0a44', 'Cleo');
-SELECT pg_temp.join_under('invitee-of-cleo', '3f9b2c10-7d4e-4a1b-9c2a-1e5f8b6d0a44');
+SELECT pg_temp.join_under('invitee-of-cleo', '3f9b2c10-7d4e-4a1b-9c2a-1e5f8b6d0a44',
+                          at => now() - interval '70 days');
 INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at)
 VALUES (:program, 'inv_2001', 'invitee-of-cleo', 1000000000000, now() - interval '60 days');
 

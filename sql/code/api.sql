@@ -63,9 +63,12 @@ CREATE FUNCTION referral.acting_for(user_id text)
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    caller record := referral.caller();
-    subject CONSTANT referral.principal := referral.about(acting_for.user_id);
+    caller CONSTANT record := referral.caller();
+    subject referral.principal := (caller.user_id, caller.program_id);
 BEGIN
+    IF acting_for.user_id IS NOT NULL THEN
+        subject := referral.about(acting_for.user_id);
+    END IF;
     IF subject.user_id = caller.user_id
        AND NOT EXISTS (SELECT FROM referral.member m
                         WHERE m.program_id = caller.program_id AND m.user_id = caller.user_id)

@@ -5,10 +5,7 @@ CREATE FUNCTION referral.request_header(name text)
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN nullif(nullif(current_setting('request.headers', true), '')::jsonb
-                  ->> request_header.name, '');
-EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
-    RETURN NULL;
+    RETURN nullif(referral.json_setting('request.headers') ->> request_header.name, '');
 END
 $$;
 COMMENT ON FUNCTION referral.request_header(text) IS

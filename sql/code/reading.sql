@@ -9,6 +9,15 @@
 -- statistics say, and a page costs a page. Compiling such plans (jit) costs a
 -- hundred times what they take.
 
+CREATE FUNCTION referral.earned(program_id bigint, member_id bigint,
+                                OUT level integer, OUT pending_micro numeric, OUT net_micro numeric,
+                                OUT volume_micro numeric, OUT deposits_micro numeric)
+    RETURNS SETOF record
+    LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 3 AS 'MODULE_PATHNAME', 'referral_earned';
+COMMENT ON FUNCTION referral.earned(bigint, bigint) IS
+'Sums of a member''s counters by level, those on which nothing was ever counted left out, in
+micro-units: net is less reversals, and pending what of it is not available yet.';
+
 CREATE FUNCTION referral.balance_of(program_id bigint, member_id bigint) RETURNS referral.balance
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -21,12 +30,9 @@ BEGIN
            earned.net_micro + coalesce(a.adjusted_micro, 0),
            coalesce(a.spent_micro::numeric + a.paid_out_micro + a.reserved_micro, 0)
       INTO balance.pending_micro, balance.lifetime_micro, used_micro
-      FROM (SELECT coalesce(sum(e.amount_micro - e.reversed_micro)
-                            FILTER (WHERE e.available_at > statement_timestamp()), 0),
-                   coalesce(sum(e.amount_micro - e.reversed_micro), 0)
-              FROM referral.earning AS e
-             WHERE e.program_id = balance_of.program_id
-               AND e.member_id = balance_of.member_id) AS earned(pending_micro, net_micro)
+      FROM (SELECT coalesce(sum(e.pending_micro), 0), coalesce(sum(e.net_micro), 0)
+              FROM referral.earned(balance_of.program_id, balance_of.member_id) AS e
+           ) AS earned(pending_micro, net_micro)
            LEFT JOIN referral.account AS a
              ON a.program_id = balance_of.program_id AND a.member_id = balance_of.member_id;
     balance.available_micro := balance.lifetime_micro - balance.pending_micro - used_micro;
@@ -243,15 +249,9 @@ BEGIN
                JOIN referral.program AS p ON p.program_id = m.program_id
          WHERE m.program_id = level_stats.program_id
            AND m.user_id = level_stats.user_id
-    ), earned AS (
-        SELECT e.level,
-               sum(e.volume_micro) AS volume_micro,
-               sum(e.deposits_micro) AS deposits_micro,
-               sum(e.amount_micro - e.reversed_micro) AS net_micro
-          FROM me
-               JOIN referral.earning AS e
-                 ON e.program_id = me.program_id AND e.member_id = me.member_id
-         GROUP BY e.level
+    ), earned AS MATERIALIZED (
+        SELECT e.*
+          FROM me CROSS JOIN LATERAL referral.earned(me.program_id, me.member_id) AS e
     ), counted AS (
         SELECT d.level, sum(d.members) AS members
           FROM me

@@ -102,6 +102,11 @@ COMMENT ON FUNCTION referral.version() IS
 'What is running: library, SQL and data model, and the steps of the data model that install() has yet to run.
 library and sql differ until ALTER EXTENSION referral UPDATE was run and old sessions have ended; missing is empty after install().';
 
+CREATE FUNCTION referral.json_setting(name text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'referral_json_setting';
+COMMENT ON FUNCTION referral.json_setting(text) IS
+'A setting that holds a JSON object; NULL where it is not set or holds anything else.';
+
 -- Claims are a plain setting that anybody can SET. They count only for the
 -- login of the HTTP server, which has verified them; session_user, because
 -- SET ROLE and SECURITY DEFINER do not change it.
@@ -110,52 +115,56 @@ CREATE FUNCTION referral.claims() RETURNS jsonb
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    claims jsonb;
+    claims CONSTANT jsonb := referral.json_setting('request.jwt.claims');
 BEGIN
-    PERFORM FROM referral.api_grant g WHERE g.part = 'login' AND g.role_name = session_user;
-    IF NOT FOUND THEN
+    IF NOT EXISTS (SELECT FROM referral.api_grant g
+                    WHERE g.part = 'login' AND g.role_name = session_user) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'insufficient_privilege',
             MESSAGE = 'unauthenticated',
             DETAIL = 'Claims of this login are not believed.',
             HINT = 'Call through the HTTP server, whose login is named to referral.grant_api().';
+    ELSIF claims IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'unauthenticated',
+            DETAIL = 'There are no claims, or they are not a JSON object.',
+            HINT = 'Call through the HTTP server, which verifies tokens.';
     END IF;
-    BEGIN
-        claims := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
-    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
-        claims := NULL;
-    END;
-    IF jsonb_typeof(claims) = 'object' THEN
-        RETURN claims;
-    END IF;
-    RAISE EXCEPTION USING
-        ERRCODE = 'insufficient_privilege',
-        MESSAGE = 'unauthenticated',
-        DETAIL = 'There are no claims, or they are not a JSON object.',
-        HINT = 'Call through the HTTP server, which verifies tokens.';
+    RETURN claims;
 END
 $$;
 COMMENT ON FUNCTION referral.claims() IS
 'The verified claims of the request (setting request.jwt.claims), believed only if session_user is a login named to grant_api(). For schema referral_api.
 Errors: 42501 unauthenticated.';
 
-CREATE FUNCTION referral.caller_program() RETURNS bigint
-    LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+CREATE FUNCTION referral.program_of(claims jsonb) RETURNS bigint
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    claims jsonb := referral.claims();
 BEGIN
-    IF NOT claims ? 'program_id' THEN
+    IF NOT program_of.claims ? 'program_id' THEN
         RETURN referral.current_program();
-    ELSIF claims ->> 'program_id' ~ '^[0-9]{1,18}$' THEN
-        RETURN (claims ->> 'program_id')::bigint;
+    ELSIF program_of.claims ->> 'program_id' ~ '^[0-9]{1,18}$' THEN
+        RETURN (program_of.claims ->> 'program_id')::bigint;
     END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'insufficient_privilege',
         MESSAGE = 'unauthenticated',
         DETAIL = 'The claim program_id is not the id of a program.',
         HINT = 'Sign tokens with program_id as a number, or without it.';
+END
+$$;
+COMMENT ON FUNCTION referral.program_of(jsonb) IS
+'The program that claims name, else current_program().
+Errors: 42501 unauthenticated, RF004 and RF005 as current_program().';
+
+CREATE FUNCTION referral.caller_program() RETURNS bigint
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN referral.program_of(referral.claims());
 END
 $$;
 COMMENT ON FUNCTION referral.caller_program() IS
@@ -167,11 +176,12 @@ CREATE FUNCTION referral.caller(OUT user_id text, OUT program_id bigint)
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    subject jsonb := referral.claims() -> 'sub';
+    claims CONSTANT jsonb := referral.claims();
+    subject CONSTANT jsonb := claims -> 'sub';
 BEGIN
     caller.user_id := subject #>> '{}';
     IF jsonb_typeof(subject) = 'string' AND length(caller.user_id) BETWEEN 1 AND 200 THEN
-        caller.program_id := referral.caller_program();
+        caller.program_id := referral.program_of(claims);
         RETURN;
     END IF;
     RAISE EXCEPTION USING

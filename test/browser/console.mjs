@@ -37,7 +37,7 @@ function tellOfViolations() {
 // has it. body is given the page and its context.
 export function look(name, { token, viewport = DESKTOP, expected = [], ...options }, body) {
     test(name, { timeout: 120000 }, async () => {
-        const context = await browser.newContext({ viewport, locale: 'en-US', timezoneId: 'Asia/Tokyo', ...options });
+        const context = await browser.newContext({ viewport, locale: 'en-US', timezoneId: 'America/Los_Angeles', ...options });
         context.setDefaultTimeout(PATIENCE_MS);
         const faults = [];
         const unexpected = (what) => expected.some((one) => one.test(what)) || faults.push(what);
@@ -61,8 +61,13 @@ export function look(name, { token, viewport = DESKTOP, expected = [], ...option
                 faults.push(`request: ${request.url()}`);
             }
         });
-        context.on('requestfailed', (request) =>
-            unexpected(`${request.method()} ${path(request.url())} ${request.failure().errorText}`));
+        context.on('requestfailed', (request) => {
+            const { errorText } = request.failure();
+            // What was still on its way when a page was left.
+            if (errorText !== 'net::ERR_ABORTED') {
+                unexpected(`${request.method()} ${path(request.url())} ${errorText}`);
+            }
+        });
         context.on('response', (response) => response.status() < 400
             || unexpected(`${response.request().method()} ${path(response.url())} ${response.status()}`));
         const page = await context.newPage();
@@ -112,15 +117,21 @@ export async function eventually(check) {
     }
 }
 
+// The whole page, or where a dialog lies over it the window.
 export async function picture(page, name) {
-    await page.screenshot({ path: `${pictures}/${name.replaceAll(/[^A-Za-z0-9]+/g, '-')}.png`, fullPage: true, animations: 'disabled' });
+    const fullPage = await page.getByRole('dialog').count() === 0;
+    if (fullPage) {
+        await page.evaluate(() => scrollTo({ top: 0, behavior: 'instant' }));
+    }
+    await page.screenshot({ path: `${pictures}/${name.replaceAll(/[^A-Za-z0-9]+/g, '-')}.png`, fullPage, animations: 'disabled' });
 }
 
-// What axe-core (WCAG 2.2 A and AA, and its best practices) finds that is serious.
-export async function accessible(page, where) {
+// What axe-core finds that is serious: by all its rules, or those about colours.
+export async function accessible(page, where, rules = {}) {
     await page.evaluate(axe);
-    const { violations, passes } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations', 'passes'] }));
-    assert.ok(passes.length > 10, `${where}: axe looked at something`);
+    const { violations, passes } = await page.evaluate((some) =>
+        globalThis.axe.run(document, { resultTypes: ['violations', 'passes'], ...some }), rules);
+    assert.ok(passes.length > 0, `${where}: axe looked at something`);
     const found = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))
         .flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${target} ${failureSummary}`));
     assert.deepEqual(found, [], where);

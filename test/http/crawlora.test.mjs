@@ -3,7 +3,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { sql, token } from './client.mjs';
-import { api, bearer, member, operator, send, site } from './contract.mjs';
+import { api, bearer, member, operator, site } from './contract.mjs';
 
 const call = api('crawlora');
 
@@ -339,18 +339,11 @@ table('GET /admin/referrals/{id}', [
         .filter((path) => !/[^\x00-\x7f]/.test(path)).map((path) => one(path, 404, unknown)),
     one('1'.repeat(201), 400, no(400, 'invalid_id')),
     one('%F0%9F%98%80'.repeat(201), 400, no(400, 'invalid_id')),
-    ...['%ff', '%C0%AF', '%ED%A0%80'].map((path) => one(path, 400, no(400, 'bad_request'))),
+    ...['%', '%00', '%zz', '%ff', '%C0%AF', '%ED%A0%80'].map((path) => one(path, 400, no(400, 'bad_request'))),
     one(id('b-rew') + '/', 404, no(404, 'not_found')),
     one(id('b-rew') + '/nothing', 404, no(404, 'not_found')),
     one('', 404, no(404, 'not_found')),
 ]);
-
-test('an address that is none reaches no contract', async () => {
-    for (const path of ['%', '%00', '%zz']) {
-        const answer = await send('GET', '/crawlora/admin/referrals/' + path, { headers: ops });
-        assert.deepEqual([answer.status, answer.body], [400, { message: 'bad_request' }]);
-    }
-});
 
 const stats = (query, expected, headers = ops, status = 200) =>
     [query || 'all', 'GET', '/admin/referrals/stats' + query, headers, undefined, status, expected];
@@ -485,7 +478,12 @@ test('POST /admin/referrals/recover', async (t) => {
          SELECT FROM referral.confirm_grant('${keys[0]}');
          SELECT FROM referral.fail_grant('${keys[1]}', 'temporary billing write failure');
          SELECT FROM referral.fail_grant('${keys[2]}', 'gone');
-         SELECT FROM referral.record_refund('r3', 'g3', 5000000)`);
+         SELECT FROM referral.record_refund('r3', 'g3', 5000000);
+         DO $$ BEGIN
+             WHILE EXISTS (SELECT FROM referral.reward_grant g JOIN pg_stat_activity a ON a.pid::text = g.claimed_by ->> 'pid') LOOP
+                 PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+             END LOOP;
+         END $$`);
     const of = async (n) => {
         const { body } = await call('GET', '/admin/referrals/' + id('h' + n, 22), { headers: other });
         const { attribution: a, rewards: [r] } = body.data;
@@ -501,6 +499,8 @@ test('POST /admin/referrals/recover', async (t) => {
         assert.deepEqual(pending.body.data.items.map((item) => item.referred_user_id), ['h4', 'h3', 'h2']);
         const others = await call('GET', '/admin/referrals?pending_grant=false&user_id=h1', { headers: other });
         assert.equal(others.body.data.items.length, 1);
+        const either = await call('GET', '/admin/referrals?pending_grant=maybe&user_id=h2', { headers: other });
+        assert.equal(either.body.data.items.length, 1);
         const mine = await call('GET', '/referrals/me/events?limit=1', { headers: Token(member('h1', in22)) });
         assert.equal(mine.body.data.items[0].status, 'rewarded');
         assert.equal(mine.body.data.items[0].rewarded_at, (await call('GET', '/admin/referrals/' + id('h1', 22), { headers: other })).body.data.rewards[0].granted_at);
@@ -524,11 +524,11 @@ test('POST /admin/referrals/recover', async (t) => {
         assert.equal((await of(2))[6], 'open');
         assert.equal((await of(3))[6], 'void');
         assert.equal((await of(4))[6], 'open');
-        assert.equal(sql('SELECT count(*) FROM referral.claim_grants(10, 22)')[0], '2');
+        assert.equal(sql(`SELECT count(*) FROM referral.claim_grants(10, 22) g, referral.fail_grant(g.grant_key, 'again', 22)`)[0], '2');
     });
 });
 
-test('GET and POST at once: recover gives back what a search says is pending', async () => {
+test('two at once recover each grant once', async () => {
     const [a, b] = await Promise.all([1, 2].map(() => call('POST', '/admin/referrals/recover', { headers: other })));
     assert.equal(a.body.data.recovered + b.body.data.recovered, 2);
 });

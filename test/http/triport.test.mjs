@@ -7,6 +7,7 @@ import { sql, token } from './client.mjs';
 
 const call = api('triport');
 const UNKNOWN = '9f1c0b7e-4d2a-4c8e-9b3f-1a2b3c4d5e6f';
+const PAYOUTS = '/v1/referrals/payouts';
 
 // Program 11: ada referred bob, who referred cyn. Of bob's payments one has been
 // available for long and was refunded in part, and one is on hold. Program 12
@@ -40,6 +41,10 @@ const codeOf = (program, name) => one(`SELECT (referral.referral_overview('${nam
 const balance = (program, name) =>
     one(`SELECT (balance).pending_micro || ' ' || (balance).available_micro || ' ' || (balance).lifetime_micro
            FROM referral.referral_overview('${name}', ${program})`);
+// Everything of a program that a request may change, as one text.
+const state = (program) => one(['member', 'code', 'attribution', 'payout', 'account', 'member_audit'].map((table) =>
+    `SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) AS h FROM referral.${table} t WHERE program_id = ${program}`)
+    .reduce((all, each) => `${all} UNION ALL ${each}`, `SELECT string_agg(h, ' ' ORDER BY h) FROM (SELECT NULL AS h`) + ') parts');
 
 const as = (sub, more = {}) => ({ headers: cookie(member(sub, { program_id: 11 }), more) });
 const asOfTwo = (sub) => ({ headers: cookie(member(sub, { program_id: 12 })) });
@@ -174,12 +179,15 @@ test('pages', async () => {
         rewards: (item) => item.payment_id, invitees: (item) => item.user_id, payouts: (item) => item.id,
     };
     const [bad, range] = [
-        ['', 'limit=0', 'limit=201', 'limit=-1', 'limit=1.0', 'limit=ten', 'limit=', 'limit', 'limit=%F0%9F%92%A9', 'limit=1e1',
-         'limit=99999999999999999999999', 'limit=0x10', 'limit=+5', 'limit=%201', 'limit=1%00'.slice(0, 7) + '%20', 'LIMIT=3',
+        ['', 'limit=0', 'limit=201', 'limit=-1', 'limit=1.0', 'limit=ten', 'limit=', 'limit', 'limit=%F0%9F%92%A9',
+            'limit=1e1',
+         'limit=99999999999999999999999', 'limit=0x10', 'limit=+5', 'limit=%201', 'limit=1%20', 'LIMIT=3',
          'limit=;DROP', 'limit[]=3', 'offset=-1', 'offset=1.5', 'offset=x', 'offset=', 'offset=%C2%A01', 'nothing=3&limit=0',
          'limit=0&limit=3', 'offset=-1&offset=3', '&&&', '=', 'limit=%'],
-        { 'limit=1': [1, 0], 'limit=200': [200, 0], 'limit=2&offset=3': [2, 3], 'offset=1': [50, 1], 'limit=2&limit=9': [2, 0],
-          'offset=2&offset=9': [50, 2], 'limit=007': [7, 0], 'l%69mit=3': [3, 0], 'limit=%33': [3, 0], 'limit=3&limit=x': [3, 0],
+        { 'limit=1': [1, 0], 'limit=200': [200, 0], 'limit=2&offset=3': [2, 3], 'offset=1': [50, 1],
+            'limit=2&limit=9': [2, 0],
+          'offset=2&offset=9': [50, 2], 'limit=007': [7, 0], 'l%69mit=3': [3, 0], 'limit=%33': [3, 0],
+              'limit=3&limit=x': [3, 0],
           'offset=2147483647': [0, 0], 'offset=9223372036854775807': [0, 0], ['offset=' + '9'.repeat(200)]: [0, 0],
           'offset=0&x=%E2%82%AC': [50, 0] },
     ];
@@ -206,7 +214,8 @@ test('rewards by status', async () => {
         'status=pending': ['c1', 'p2'], 'status=available': ['p1'], 'status=pending,available': ['c1', 'p2', 'p1'],
         'status=available%2Cpending': ['c1', 'p2', 'p1'], 'status=': ['c1', 'p2', 'p1'], status: ['c1', 'p2', 'p1'],
         'status=spent,paid_out,reversed': [], 'status=nothing': [], 'status=nothing,available': ['p1'], 'status=,': [],
-        'status=PENDING': [], 'status=pending&status=available': ['c1', 'p2'], 'status=&status=available': ['c1', 'p2', 'p1'],
+        'status=PENDING': [], 'status=pending&status=available': ['c1', 'p2'], 'status=&status=available': ['c1', 'p2',
+            'p1'],
         'status=pending&limit=1': ['c1'], 'status=pending&limit=1&offset=1': ['p2'], 'status={pending}': [],
         "status='": [], 'status=%22': [], 'status=NULL': [], [`status=${'available,'.repeat(500)}x`]: ['p1'],
     })) {
@@ -235,7 +244,8 @@ test('only a believed session gets in', async () => {
     };
     for (const [name, headers] of Object.entries(sessions)) {
         for (const [method, path, body] of MEMBER) {
-            const answer = await expect(name, method, path, { headers: { Origin: site, ...headers }, body }, 401, 'unauthenticated');
+            const answer = await expect(name, method, path, { headers: { Origin: site, ...headers }, body }, 401,
+                'unauthenticated');
             assert.equal(answer.headers['set-cookie'], undefined);
         }
     }
@@ -277,14 +287,16 @@ test('other methods, paths and addresses', async () => {
         (methods[path] ??= []).push(method);
     }
     for (const [path, known] of Object.entries(methods)) {
-        for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'].filter((m) => !known.includes(m))) {
+        for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'].filter((m) =>
+            !known.includes(m))) {
             const answer = await send(method, `/triport${path}`, as('ada'));
             assert.deepEqual([answer.status, answer.body, answer.headers.allow],
                              [405, { error: 'method_not_allowed' }, known.join(', ')], `${method} ${path}`);
         }
     }
     for (const path of ['', '/', '/v1', '/v1/referrals', '/v1/referrals/', '/v1/referrals/me/', '/v1/referrals//me',
-                        '/v1/referrals/../referrals/me', '/v1/referrals/m%65', '/v1/admin', '/v1/admin/', '/v1/admin/referrals/users/',
+                        '/v1/referrals/../referrals/me', '/v1/referrals/m%65', '/v1/admin', '/v1/admin/',
+                            '/v1/admin/referrals/users/',
                         '/v1/admin/referrals/users', '/v1/admin/referrals/users/a/b', '/v1/admin/referrals/payouts/x',
                         '/v2/referrals/me', '/v1/referrals/me;x']) {
         const answer = await send('GET', `/triport${path}`, as('ada'));
@@ -302,6 +314,18 @@ test('other methods, paths and addresses', async () => {
     }
 });
 
+test('a browser is told what a page of ours may send', async () => {
+    const { status, headers } = await call('OPTIONS', '/v1/referrals/code', { headers: {
+        Origin: site, 'Access-Control-Request-Method': 'DELETE',
+            'Access-Control-Request-Headers': 'content-type, x-csrf-token',
+    } });
+    assert.equal(status, 204);
+    assert.equal(headers['access-control-allow-origin'], site);
+    assert.equal(headers['access-control-allow-credentials'], 'true');
+    assert.equal(headers['access-control-allow-methods'], 'POST, DELETE');
+    assert.match(headers['access-control-allow-headers'], /Content-Type.*Idempotency-Key.*X-CSRF-Token/);
+});
+
 test('HEAD is GET without the body', async () => {
     for (const [path, options] of [['/v1/referrals/me', as('ada')], ['/v1/referrals/rewards', as('ada')],
                                    ['/v1/referrals/me', {}], ['/v1/admin/referrals/users/ada', admin()]]) {
@@ -313,9 +337,10 @@ test('HEAD is GET without the body', async () => {
 
 test('pages of other sites write nothing by cookie', async () => {
     const host = new URL(site).host;
-    const origins = [undefined, 'null', '', 'https://evil.example', site + '.evil.example', `https://${host}`, site + '/', site.toUpperCase(),
+    const origins = [undefined, 'null', '', 'https://evil.example', site + '.evil.example', `https://${host}`,
+        site + '/', site.toUpperCase(),
                      `${site} ${site}`, `http://x@${host}`];
-    const before = one(`SELECT sum(hashtext(m::text)) || ' ' || (SELECT count(*) FROM referral.code) FROM referral.member m`);
+    const before = state(11);
     const { Cookie } = cookie(member('ada', { program_id: 11 }));
     for (const [method, path, body] of MEMBER.filter(([m]) => m !== 'GET')) {
         for (const origin of origins) {
@@ -324,18 +349,22 @@ test('pages of other sites write nothing by cookie', async () => {
             assert.equal(answer.headers['access-control-allow-origin'], undefined);
         }
     }
-    await expect('reading is not writing', 'GET', '/v1/referrals/me', { headers: { Cookie, Origin: 'https://evil.example' } }, 200,
+    await expect('reading is not writing', 'GET', '/v1/referrals/me', { headers: { Cookie,
+        Origin: 'https://evil.example' } }, 200,
                  (_, answer) => assert.equal(answer.headers['access-control-allow-origin'], undefined));
-    assert.equal(one(`SELECT sum(hashtext(m::text)) || ' ' || (SELECT count(*) FROM referral.code) FROM referral.member m`), before);
+    assert.equal(state(11), before);
 });
 
 test('what is no JSON object is refused, and does nothing', async () => {
     const nested = (open, close) => open.repeat(30000) + close.repeat(30000);
     const bodies = {
-        'cut off': '{"slug": "abc', 'an array': '["slug"]', 'a text': '"slug"', 'a number': '7', 'null': 'null', 'true': 'true', 'nothing': '',
-        'white space': ' \n', 'two objects': '{}{}', 'a comment': '{} // x', 'single quotes': "{'slug': 'abc'}", 'a form': 'slug=abc',
+        'cut off': '{"slug": "abc', 'an array': '["slug"]', 'a text': '"slug"', 'a number': '7', 'null': 'null',
+            'true': 'true', 'nothing': '',
+        'white space': ' \n', 'two objects': '{}{}', 'a comment': '{} // x', 'single quotes': "{'slug': 'abc'}",
+            'a form': 'slug=abc',
         'NUL': '{"slug": "a\\u0000b"}', 'a NUL byte': '{"slug": "a\0b"}', 'half a surrogate': '{"slug": "\\ud800"}',
-        'no UTF-8': Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]), 'Latin-1': Buffer.from('{"slug": "é"}', 'latin1'),
+        'no UTF-8': Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]), 'Latin-1': Buffer.from('{"slug": "é"}',
+            'latin1'),
         'UTF-16': Buffer.from('{"slug": "abc"}', 'utf16le'), 'a byte order mark': '\ufeff{"slug": "abc"}',
         'overlong UTF-8': Buffer.from([0x7b, 0x22, 0xc0, 0x80, 0x22, 0x3a, 0x31, 0x7d]),
         'deep arrays': nested('[', ']'), 'open arrays': '['.repeat(60000), 'open objects': '{"a":'.repeat(12000),
@@ -350,7 +379,8 @@ test('what is no JSON object is refused, and does nothing', async () => {
         [`/v1/admin/referrals/payouts/${UNKNOWN}/failed`, admin(), ['reason']],
     ];
     for (const [path, options, texts] of writes) {
-        for (const [name, body] of Object.entries(bodies).filter(([name]) => name !== 'nothing' || !path.endsWith('failed'))) {
+        for (const [name, body] of Object.entries(bodies).filter(([name]) => name !== 'nothing' ||
+            !path.endsWith('failed'))) {
             await expect(name, 'POST', path, withBody(options, body), 400, 'invalid_json');
         }
         // An object of any depth is one, and what is not known in it is not looked at.
@@ -359,11 +389,13 @@ test('what is no JSON object is refused, and does nothing', async () => {
         }
         for (const field of texts) {
             for (const value of types) {
-                await expect(`${field} ${value}`, 'POST', path, withBody(options, `{"${field}": ${value}}`), 400, 'invalid_json');
+                await expect(`${field} ${value}`, 'POST', path, withBody(options, `{"${field}": ${value}}`), 400,
+                    'invalid_json');
             }
         }
     }
-    for (const value of ['"1000000"', '1.5', 'true', '[]', '{}', '9223372036854775808', '-9223372036854775809', '1e30', '1e-1', '1e131071']) {
+    for (const value of ['"1000000"', '1.5', 'true', '[]', '{}', '9223372036854775808', '-9223372036854775809', '1e30',
+        '1e-1', '1e131071']) {
         await expect(value, 'POST', '/v1/referrals/payouts',
                      withBody(as('ada'), `{"amount_micro": ${value}, "network": "n", "address": "a"}`), 400, 'invalid_json');
         await expect(value, 'POST', '/v1/admin/referrals/users/ada/tier', admin(`{"tier": ${value}}`), 400, 'invalid_json');
@@ -375,65 +407,73 @@ test('what is no JSON object is refused, and does nothing', async () => {
 test('a payout', async () => {
     const eve = earner('eve', 10000000);
     const asked = { amount_micro: 4000000, network: 'solana', address: '7xKXtg2CW87d97TXJSDpbD5jBkheTqA83TZRuJosgAsU' };
-    const { body: payout } = await expect('asked for', 'POST', '/v1/referrals/payouts', idempotent(withBody(eve, asked), 'k 1'), 202,
+    const { body: payout } = await expect('asked for', 'POST', PAYOUTS, idempotent(withBody(eve, asked), 'k 1'), 202,
         ({ id, requested_at, ...rest }) => {
             assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
             assert.ok(Math.abs(Date.parse(requested_at) - Date.now()) < 60000);
             assert.deepEqual(rest, { user_id: 'eve', ...asked, status: 'requested' });
         });
     assert.equal(balance(11, 'eve'), '0 6000000 10000000', 'reserved at once');
-    for (const body of [asked, '{"address": "7xKXtg2CW87d97TXJSDpbD5jBkheTqA83TZRuJosgAsU", "amount_micro": 4.0e6, "network": "solana", "more": 1}']) {
-        await expect('repeated', 'POST', '/v1/referrals/payouts', idempotent(withBody(eve, body), 'k 1'), 202, payout);
+    for (const body of [asked,
+        '{"address": "7xKXtg2CW87d97TXJSDpbD5jBkheTqA83TZRuJosgAsU", "amount_micro": 4.0e6, "network": "solana", "more": 1}']) {
+        await expect('repeated', 'POST', PAYOUTS, idempotent(withBody(eve, body), 'k 1'), 202, payout);
     }
     assert.equal(balance(11, 'eve'), '0 6000000 10000000');
-    for (const other of [{ amount_micro: 4000001 }, { network: 'ethereum' }, { address: 'b' }, { amount_micro: 900000000000 }, { amount_micro: 1 }]) {
-        await expect('another body', 'POST', '/v1/referrals/payouts', idempotent(withBody(eve, { ...asked, ...other }), 'k 1'), 409, 'idempotency_conflict');
+    for (const other of [{ amount_micro: 4000001 }, { network: 'ethereum' }, { address: 'b' },
+        { amount_micro: 900000000000 }, { amount_micro: 1 }]) {
+        await expect('another body', 'POST', PAYOUTS, idempotent(withBody(eve, { ...asked, ...other }), 'k 1'), 409,
+            'idempotency_conflict');
     }
     for (const [body, tag] of [
-        [{ ...asked, amount_micro: 6000001 }, 'balance_insufficient'], ['{"amount_micro": 9223372036854775807, "network": "n", "address": "a"}', 'balance_insufficient'],
+        [{ ...asked, amount_micro: 6000001 }, 'balance_insufficient'],
+            ['{"amount_micro": 9223372036854775807, "network": "n", "address": "a"}', 'balance_insufficient'],
         [{ ...asked, amount_micro: 999999 }, 'payout_below_min'], [{ ...asked, amount_micro: 0 }, 'payout_below_min'],
         [{ ...asked, amount_micro: -4000000 }, 'payout_below_min'], [{ ...asked, amount_micro: null }, 'payout_below_min'],
         [{ network: 'n', address: 'a' }, 'payout_below_min'], [{ ...asked, network: '' }, 'invalid_network'],
         [{ ...asked, network: null }, 'invalid_network'], [{ ...asked, network: 'n'.repeat(101) }, 'invalid_network'],
         [{ amount_micro: 4000000, address: 'a' }, 'invalid_network'], [{ ...asked, address: '' }, 'invalid_address'],
-        [{ amount_micro: 4000000, network: 'n' }, 'invalid_address'], [{ ...asked, address: 'a'.repeat(501) }, 'invalid_address'],
+        [{ amount_micro: 4000000, network: 'n' }, 'invalid_address'], [{ ...asked, address: 'a'.repeat(501) },
+            'invalid_address'],
     ]) {
-        await expect('refused', 'POST', '/v1/referrals/payouts', withBody(eve, body), 400, tag);
+        await expect('refused', 'POST', PAYOUTS, withBody(eve, body), 400, tag);
     }
-    const { body: second } = await expect('without a key', 'POST', '/v1/referrals/payouts', withBody(eve, asked), 202);
+    const { body: second } = await expect('without a key', 'POST', PAYOUTS, withBody(eve, asked), 202);
     assert.notEqual(second.id, payout.id);
     assert.equal(balance(11, 'eve'), '0 2000000 10000000', 'each request without a key is one of its own');
-    await expect('the list', 'GET', '/v1/referrals/payouts', eve, 200, { items: [second, payout] });
+    await expect('the list', 'GET', PAYOUTS, eve, 200, { items: [second, payout] });
 
     // Another member's key of the same name is another one.
-    const { body: his } = await expect('his own', 'POST', '/v1/referrals/payouts', idempotent(withBody(earner('eli', 5000000), asked), 'k 1'), 202);
+    const { body: his } = await expect('his own', 'POST', PAYOUTS, idempotent(withBody(earner('eli', 5000000), asked),
+        'k 1'), 202);
     assert.notEqual(his.id, payout.id);
 
     sql(`SELECT FROM referral.suspend('eve', NULL, 'ops', 11)`);
-    await expect('suspended', 'POST', '/v1/referrals/payouts', withBody(eve, asked), 409, 'member_suspended');
-    await expect('what was asked for before', 'POST', '/v1/referrals/payouts', idempotent(withBody(eve, asked), 'k 1'), 202, payout);
+    await expect('suspended', 'POST', PAYOUTS, withBody(eve, asked), 409, 'member_suspended');
+    await expect('what was asked for before', 'POST', PAYOUTS, idempotent(withBody(eve, asked), 'k 1'), 202, payout);
     sql(`SELECT FROM referral.reinstate('eve', NULL, 'ops', 11)`);
 });
 
 test('payouts at once', async () => {
     const max = earner('max', 8000000);
-    const post = (amount, name) => call('POST', '/v1/referrals/payouts', ((o) => name ? idempotent(o, name) : o)(
+    const post = (amount, name) => call('POST', PAYOUTS, ((o) => name ? idempotent(o, name) : o)(
         withBody(max, { amount_micro: amount, network: 'n', address: 'a' })));
     const same = await Promise.all(Array.from({ length: 8 }, () => post(1000000, 'same')));
     assert.deepEqual([...new Set(same.map((answer) => `${answer.status} ${answer.text}`))].length, 1);
     assert.equal(balance(11, 'max'), '0 7000000 8000000');
     const whole = await Promise.all(Array.from({ length: 8 }, () => post(7000000)));
     assert.deepEqual(whole.map((answer) => answer.status).sort(), [202, ...Array(7).fill(400)]);
-    assert.ok(whole.filter((answer) => answer.status === 400).every((answer) => answer.body.error === 'balance_insufficient'));
+    assert.ok(whole.filter((answer) => answer.status === 400).every((answer) =>
+        answer.body.error === 'balance_insufficient'));
 });
 
 test('how a payout ends', async () => {
     const una = earner('una', 40000000);
     const asked = { amount_micro: 4000000, network: 'polygon', address: 'a1' };
-    const request = async () => (await expect('asked for', 'POST', '/v1/referrals/payouts', withBody(una, asked), 202)).body;
-    const listed = async (id) => (await call('GET', '/v1/referrals/payouts', una)).body.items.find((item) => item.id === id);
+    const request = async () => (await expect('asked for', 'POST', PAYOUTS, withBody(una, asked), 202)).body;
+    const listed = async (id) => (await call('GET', PAYOUTS, una)).body.items.find((item) => item.id === id);
     const end = (id, how) => `/v1/admin/referrals/payouts/${id}/${how}`;
-    const [sent, processing, failed, silent, cancelled] = [await request(), await request(), await request(), await request(), await request()];
+    const [sent, processing, failed, silent, cancelled] = [await request(), await request(), await request(),
+        await request(), await request()];
     assert.equal(balance(11, 'una'), '0 20000000 40000000');
 
     for (let again = 0; again < 2; again++) {
@@ -448,7 +488,8 @@ test('how a payout ends', async () => {
 
     sql(`SELECT FROM referral.payout_processing('${processing.id}', 11)`);
     assert.deepEqual(await listed(processing.id), { ...processing, status: 'processing' });
-    await expect('from processing', 'POST', end(processing.id, 'sent'), admin({ tx_hash: 'x'.repeat(500) }), 200, { ok: true });
+    await expect('from processing', 'POST', end(processing.id, 'sent'), admin({ tx_hash: 'x'.repeat(500) }), 200,
+        { ok: true });
 
     const reason = '…'.repeat(1300);
     for (let again = 0; again < 2; again++) {
@@ -476,7 +517,8 @@ test('how a payout ends', async () => {
 
     for (const how of ['sent', 'failed']) {
         const body = { tx_hash: 'x' };
-        for (const id of ['x', 'eve-1', '..%2f', '%20', UNKNOWN.slice(1), `${UNKNOWN}0`, `{${UNKNOWN}}`, '7'.repeat(201), '%E2%82%AC', "'", '0']) {
+        for (const id of ['x', 'eve-1', '..%2f', '%20', UNKNOWN.slice(1), `${UNKNOWN}0`, `{${UNKNOWN}}`, '7'.repeat(201),
+            '%E2%82%AC', "'", '0']) {
             await expect('no id', 'POST', end(id, how), admin(body), 400, 'invalid_payout_id');
             await expect('no id, before no body', 'POST', end(id, how), admin('{'), 400, 'invalid_payout_id');
         }
@@ -488,8 +530,10 @@ test('how a payout ends', async () => {
         await expect('no hash', 'POST', end(UNKNOWN, 'sent'), admin(body), 400, 'tx_hash_required');
     }
     await expect('too long', 'POST', end(UNKNOWN, 'sent'), admin({ tx_hash: 'x'.repeat(501) }), 400, 'invalid_tx_hash');
-    await expect('4 KiB', 'POST', end(UNKNOWN, 'failed'), admin(`{"reason":"${'x'.repeat(4096 - 13)}"}`), 404, 'payout_not_found');
-    await expect('and one more', 'POST', end(UNKNOWN, 'failed'), admin(`{"reason":"${'x'.repeat(4097 - 13)}"}`), 400, 'invalid_json');
+    await expect('4 KiB', 'POST', end(UNKNOWN, 'failed'), admin(`{"reason":"${'x'.repeat(4096 - 13)}"}`), 404,
+        'payout_not_found');
+    await expect('and one more', 'POST', end(UNKNOWN, 'failed'), admin(`{"reason":"${'x'.repeat(4097 - 13)}"}`), 400,
+        'invalid_json');
     await expect('white space counts', 'POST', end(UNKNOWN, 'failed'), admin('{}' + ' '.repeat(4095)), 400, 'invalid_json');
 });
 
@@ -504,8 +548,10 @@ test('a slug', async () => {
     });
     await expect('again', ...set('mycode'), 200, { code });
     await expect('shown', 'GET', '/v1/referrals/me', sam, 200, (me) => assert.equal(me.custom_slug, 'mycode'));
-    await expect('another', ...set('my-code-2'), 200, ({ code: { ID, Code } }) => assert.ok(ID !== code.ID && Code === 'my-code-2'));
-    for (const slug of ['ab', 'x'.repeat(33), '-abc', 'abc-', 'a b c', 'a_bc', 'äbc', '', ' ', 'a.bc', '../x', 'abc\r\nX: y', '\u212Aelvin', null]) {
+    await expect('another', ...set('my-code-2'), 200, ({ code: { ID, Code } }) =>
+        assert.ok(ID !== code.ID && Code === 'my-code-2'));
+    for (const slug of ['ab', 'x'.repeat(33), '-abc', 'abc-', 'a b c', 'a_bc', 'äbc', '', ' ', 'a.bc', '../x',
+        'abc\r\nX: y', '\u212Aelvin', null]) {
         await expect('no slug', ...set(slug), 400, 'slug_invalid');
     }
     await expect('none', 'POST', '/v1/referrals/code', withBody(sam, '{}'), 400, 'slug_invalid');
@@ -523,17 +569,20 @@ test('a slug', async () => {
         await expect('none left', 'GET', '/v1/referrals/me', sam, 200, (me) => assert.equal(me.custom_slug, null));
     }
     await expect('who never had one', 'DELETE', '/v1/referrals/code', as('newcomer'), 200, { ok: true });
-    await expect('a body is not read', 'DELETE', '/v1/referrals/code', { headers: { ...sam.headers, 'Content-Length': 1 }, body: '{' }, 200, { ok: true });
+    await expect('a body is not read', 'DELETE', '/v1/referrals/code', { headers: { ...sam.headers,
+        'Content-Length': 1 }, body: '{' }, 200, { ok: true });
     await expect('taken back', ...set('mycode'), 200, { code });
     const many = await Promise.all(['one', 'two', 'six', 'ten'].map((slug) => call(...set(`race-${slug}`))));
     assert.deepEqual(many.map((answer) => answer.status), [200, 200, 200, 200]);
-    assert.equal(one(`SELECT count(*) FROM referral.code WHERE program_id = 11 AND user_id = 'sam' AND kind = 'custom' AND disabled_at IS NULL`), '1');
+    assert.equal(one(`SELECT count(*) FROM referral.code
+                       WHERE program_id = 11 AND user_id = 'sam' AND kind = 'custom' AND disabled_at IS NULL`), '1');
 });
 
 test('whose code brought a member', async () => {
     const by = (sub, code, body = {}) => {
         const { headers } = as(sub);
-        return { headers: { ...headers, Cookie: `${headers.Cookie}${code === undefined ? '' : `; ref_code=${code}`}` }, body };
+        return { headers: { ...headers, Cookie: `${headers.Cookie}${code === undefined ? '' : `; ref_code=${code}`}` },
+            body };
     };
     const refused = (reason) => ({ attributed: false, reason });
     const ada = codeOf(11, 'ada');
@@ -564,7 +613,8 @@ test('whose code brought a member', async () => {
          VALUES (11, 1, 'over', now() - interval '2 days', now() - interval '1 day');
          UPDATE referral.code SET cap = 0 WHERE program_id = 11 AND user_id = 'newcomer' AND kind = 'uid'`);
     const over = one(`SELECT code FROM referral.campaign_code('tom', 1, 11)`);
-    for (const [code, reason] of [['old-slug', 'code_disabled'], [over, 'campaign_inactive'], [codeOf(11, 'newcomer'), 'cap_reached']]) {
+    for (const [code, reason] of [['old-slug', 'code_disabled'], [over, 'campaign_inactive'], [codeOf(11, 'newcomer'),
+        'cap_reached']]) {
         await expect(reason, 'POST', '/v1/auth/attribute', by('lin', code), 200, refused(reason));
     }
     assert.equal(one(`SELECT string_agg(user_id, ' ' ORDER BY attribution_id) FROM referral.attribution
@@ -589,19 +639,22 @@ test('what an operator sees of a member', async () => {
          INSERT INTO referral.campaign (program_id, campaign_id, name, starts_at, ends_at)
          VALUES (11, 2, 'held', now() - interval '30 days', now() + interval '1 day');
          INSERT INTO referral.review_rule (program_id, rule, campaign_id) VALUES (11, 'campaign', 2);
-         SELECT FROM referral.attribute('hal', (SELECT code FROM referral.campaign_code('gus', 2)), NULL, now() - interval '7 days');
+         SELECT FROM referral.attribute('hal', (SELECT code FROM referral.campaign_code('gus', 2)), NULL,
+             now() - interval '7 days');
          SELECT FROM referral.reject_attribution((SELECT attribution_id FROM referral.attribution
                                                    WHERE program_id = 11 AND user_id = 'hal'), 'ops', 'himself again');
          SELECT FROM referral.record_payment('g1', 'gus', 5000000, NULL, 'purchase', now() - interval '8 days');
          SELECT FROM referral.set_custom_slug('gus', 'gus-1')`);
-    for (const [tier, answer] of [[2, { old_tier: 1, new_tier: 2 }], [2, { old_tier: 2, new_tier: 2 }], [2.0, { old_tier: 2, new_tier: 2 }]]) {
+    for (const [tier, answer] of [[2, { old_tier: 1, new_tier: 2 }], [2, { old_tier: 2, new_tier: 2 }], [2.0,
+        { old_tier: 2, new_tier: 2 }]]) {
         await expect('tier', 'POST', user('gus') + '/tier', admin({ tier, note: 'partner' }), 200, answer);
     }
     const strip = ({ id, created_at, ...rest }) => ({ ...rest });
     const nothing = { old_tier: null, new_tier: null, actor: null, note: null };
     await expect('user', 'GET', user('gus'), admin(), 200, ({ recent_attributions: recent, ...gus }) => {
         assert.deepEqual(gus, {
-            user_id: 'gus', tier: 2, tier_label: 'influencer', rate_bps: 1500, primary_code: codeOf(11, 'gus'), custom_slug: 'gus-1',
+            user_id: 'gus', tier: 2, tier_label: 'influencer', rate_bps: 1500, primary_code: codeOf(11, 'gus'),
+                custom_slug: 'gus-1',
             paid_invitees: 0, paid_invitees_info: 0, balance: { pending_micro: 0, available_micro: 0, lifetime_micro: 0 },
         });
         const held = recent.find((event) => event.event === 'rejected');
@@ -625,7 +678,8 @@ test('what an operator sees of a member', async () => {
         assert.deepEqual(gil.recent_attributions.map((event) => `${event.event} ${event.user_id}`),
                          ['first-paid gus', 'signup guy', 'signup gus']);
     });
-    await expect('no history', 'GET', user('newcomer'), admin(), 200, (one) => assert.deepEqual(one.recent_attributions, []));
+    await expect('no history', 'GET', user('newcomer'), admin(), 200, (one) => assert.deepEqual(one.recent_attributions,
+        []));
     await expect('a long history', 'GET', user('pat'), admin(), 200, ({ recent_attributions: recent }) => {
         assert.equal(recent.length, 50);
         assert.deepEqual(recent.slice(0, 3).map((event) => `${event.event} ${event.user_id}`),
@@ -636,9 +690,11 @@ test('what an operator sees of a member', async () => {
     const names = ['a/b', 'tier', 'ä ö', "o'neil", '..', 'x?y#z', '%41', 'a+b', '<script>', '💎', 'n'.repeat(200)];
     for (const name of names) {
         await expect('first', 'GET', '/v1/referrals/me', as(name), 200);
-        await expect('a strange id', 'GET', user(encodeURIComponent(name)), admin(), 200, (found) => assert.equal(found.user_id, name));
+        await expect('a strange id', 'GET', user(encodeURIComponent(name)), admin(), 200, (found) =>
+            assert.equal(found.user_id, name));
     }
-    for (const id of ['nobody', '-', 'x'.repeat(201), `${UNKNOWN}x`, '%E2%82%AC', '0', 'ada%20', 'ADA', 'null', '%2e%2e%2fada']) {
+    for (const id of ['nobody', '-', 'x'.repeat(201), `${UNKNOWN}x`, '%E2%82%AC', '0', 'ada%20', 'ADA', 'null',
+        '%2e%2e%2fada']) {
         await expect('no id', 'GET', user(id), admin(), 400, 'invalid_user_id');
         await expect('no id', 'POST', user(id) + '/tier', admin({ tier: 2 }), 400, 'invalid_user_id');
     }
@@ -650,7 +706,8 @@ test('what an operator sees of a member', async () => {
 
 test('tiers', async () => {
     const path = '/v1/admin/referrals/users/ada/tier';
-    for (const body of ['{}', '{"tier": null}', '{"tier": 0}', '{"tier": 3}', '{"tier": -1}', '{"tier": 2147483648}', '{"tier": 4294967297}',
+    for (const body of ['{}', '{"tier": null}', '{"tier": 0}', '{"tier": 3}', '{"tier": -1}', '{"tier": 2147483648}',
+        '{"tier": 4294967297}',
                         '{"tier": 9223372036854775807}', '{"note": "x"}']) {
         await expect(body, 'POST', path, admin(body), 400, 'invalid_tier');
     }
@@ -658,10 +715,12 @@ test('tiers', async () => {
     await expect('as it was', 'GET', '/v1/referrals/me', as('ada'), 200, (me) => assert.equal(me.tier, 1));
     await expect('raised', 'POST', path, admin({ tier: 2 }), 200, { old_tier: 1, new_tier: 2 });
     await expect('shown', 'GET', '/v1/referrals/me', as('ada'), 200,
-                 (me) => assert.deepEqual([me.tier, me.tier_label, me.rate_bps, me.balance.lifetime_micro], [2, 'influencer', 1500, 12600000]));
+                 (me) => assert.deepEqual([me.tier, me.tier_label, me.rate_bps, me.balance.lifetime_micro], [2,
+                     'influencer', 1500, 12600000]));
     sql(`SELECT FROM referral.record_payment('p3', 'bob', 10000000, NULL, 'purchase', now(), 11)`);
     await expect('future rewards only', 'GET', '/v1/referrals/rewards?limit=2', as('ada'), 200,
-                 ({ items }) => assert.deepEqual(items.map((r) => [r.tier, r.rate_bps, r.amount_micro]), [[2, 1500, 1500000], [1, 400, 1600000]]));
+                 ({ items }) => assert.deepEqual(items.map((r) => [r.tier, r.rate_bps, r.amount_micro]), [[2, 1500,
+                     1500000], [1, 400, 1600000]]));
     await expect('lowered', 'POST', path, admin({ tier: 1, note: null }), 200, { old_tier: 2, new_tier: 1 });
 });
 
@@ -675,12 +734,9 @@ test('a retired endpoint', async () => {
 test('a program ends at its border', async () => {
     const two = { 'X-Admin-Token': newKey(12) };
     const before = balance(11, 'ada');
-    const state = () => one(`SELECT md5(string_agg(t, '' ORDER BY t)) FROM (
-        SELECT m::text FROM referral.member m WHERE program_id = 11 UNION ALL SELECT c::text FROM referral.code c WHERE program_id = 11 UNION ALL
-        SELECT p::text FROM referral.payout p WHERE program_id = 11 UNION ALL SELECT a::text FROM referral.attribution a WHERE program_id = 11 UNION ALL
-        SELECT a::text FROM referral.account a WHERE program_id = 11 UNION ALL SELECT x::text FROM referral.member_audit x WHERE program_id = 11) all_of_it(t)`);
-    const known = state();
-    const payoutOfOne = one(`SELECT payout_id FROM referral.payout WHERE program_id = 11 AND status = 'requested' AND payout_id ~ '^[0-9a-f]{8}-' LIMIT 1`);
+    const known = state(11);
+    const payoutOfOne = one(`SELECT payout_id FROM referral.payout
+                              WHERE program_id = 11 AND status = 'requested' AND payout_id ~ '^[0-9a-f]{8}-' LIMIT 1`);
     await expect('rewards', 'GET', '/v1/referrals/rewards', asOfTwo('ada'), 200, ({ items }) => assert.deepEqual(
         items.map((r) => [r.payment_id, r.amount_micro, r.status, r.tier]), [['p1', 350000, 'available', 0]]));
     await expect('invitees', 'GET', '/v1/referrals/invitees', asOfTwo('ada'), 200, ({ items }) => assert.deepEqual(
@@ -688,25 +744,31 @@ test('a program ends at its border', async () => {
     await expect('slug', 'POST', '/v1/referrals/code', withBody(asOfTwo('ada'), { slug: 'two-only' }), 200);
     await expect('no slug', 'DELETE', '/v1/referrals/code', asOfTwo('ada'), 200);
     const asked = { amount_micro: 350000, network: 'n', address: 'a' };
-    const { body: payout } = await expect('payout', 'POST', '/v1/referrals/payouts', idempotent(withBody(asOfTwo('ada'), asked), 'k 1'), 202);
+    const { body: payout } = await expect('payout', 'POST', PAYOUTS, idempotent(withBody(asOfTwo('ada'), asked), 'k 1'),
+        202);
     await expect('attribute', 'POST', '/v1/auth/attribute',
-                 { headers: { ...asOfTwo('zoe').headers, Cookie: `${asOfTwo('zoe').headers.Cookie}; ref_code=${codeOf(11, 'ada')}` } },
+                 { headers: { ...asOfTwo('zoe').headers,
+                     Cookie: `${asOfTwo('zoe').headers.Cookie}; ref_code=${codeOf(11, 'ada')}` } },
                  200, { attributed: false, reason: 'unknown_code' });
     await expect('user', 'GET', '/v1/admin/referrals/users/ada', { headers: two }, 200, (ada) => {
         assert.deepEqual([ada.tier, ada.tier_label, ada.primary_code], [0, '', codeOf(12, 'ada')]);
         assert.deepEqual(ada.recent_attributions.map((e) => `${e.event} ${e.user_id}`), ['first-paid bob', 'signup bob']);
     });
-    await expect('a member of the other program', 'GET', '/v1/admin/referrals/users/gus', { headers: two }, 400, 'invalid_user_id');
-    await expect('no tiers', 'POST', '/v1/admin/referrals/users/ada/tier', { headers: two, body: { tier: 2 } }, 400, 'invalid_tier');
+    await expect('a member of the other program', 'GET', '/v1/admin/referrals/users/gus', { headers: two }, 400,
+        'invalid_user_id');
+    await expect('no tiers', 'POST', '/v1/admin/referrals/users/ada/tier', { headers: two, body: { tier: 2 } }, 400,
+        'invalid_tier');
     for (const how of ['sent', 'failed']) {
         await expect('a payout of the other program', 'POST', `/v1/admin/referrals/payouts/${payoutOfOne}/${how}`,
                      { headers: two, body: { tx_hash: 'x' } }, 404, 'payout_not_found');
-        await expect('and the reverse', 'POST', `/v1/admin/referrals/payouts/${payout.id}/${how}`, admin({ tx_hash: 'x' }), 404, 'payout_not_found');
+        await expect('and the reverse', 'POST', `/v1/admin/referrals/payouts/${payout.id}/${how}`,
+            admin({ tx_hash: 'x' }), 404, 'payout_not_found');
     }
-    await expect('its own', 'POST', `/v1/admin/referrals/payouts/${payout.id}/sent`, { headers: two, body: { tx_hash: 'x' } }, 200, { ok: true });
+    await expect('its own', 'POST', `/v1/admin/referrals/payouts/${payout.id}/sent`, { headers: two,
+        body: { tx_hash: 'x' } }, 200, { ok: true });
     assert.equal(balance(12, 'ada'), '0 0 350000');
     assert.equal(balance(11, 'ada'), before);
-    assert.equal(state(), known);
+    assert.equal(state(11), known);
 });
 
 // As the examples of the documentation are written, but for the base URL. A
@@ -736,7 +798,7 @@ class Triport {
 
     getOverview = () => this.request('/v1/referrals/me');
     listRewards = ({ status = [], limit = 50, offset = 0 } = {}) =>
-        this.request(`/v1/referrals/rewards?${new URLSearchParams({ status: status.join(','), limit: String(limit), offset: String(offset) })}`);
+        this.request(`/v1/referrals/rewards?${new URLSearchParams({ status: status.join(','), limit, offset })}`);
     listInvitees = () => this.request('/v1/referrals/invitees?limit=50&offset=0');
     listPayouts = () => this.request('/v1/referrals/payouts?limit=50&offset=0');
     createPayout = (body) => this.request('/v1/referrals/payouts', { method: 'POST', body });
@@ -744,9 +806,12 @@ class Triport {
     deleteCode = () => this.request('/v1/referrals/code', { method: 'DELETE' });
     attribute = () => this.request('/v1/auth/attribute', { method: 'POST', body: {} });
     getUser = (id) => this.request(`/v1/admin/referrals/users/${id}`);
-    setTier = (id, tier, note) => this.request(`/v1/admin/referrals/users/${id}/tier`, { method: 'POST', body: { tier, note } });
-    markSent = (id, tx_hash) => this.request(`/v1/admin/referrals/payouts/${id}/sent`, { method: 'POST', body: { tx_hash } });
-    markFailed = (id, reason) => this.request(`/v1/admin/referrals/payouts/${id}/failed`, { method: 'POST', body: { reason } });
+    setTier = (id, tier, note) => this.request(`/v1/admin/referrals/users/${id}/tier`, { method: 'POST', body: { tier,
+        note } });
+    markSent = (id, tx_hash) => this.request(`/v1/admin/referrals/payouts/${id}/sent`, { method: 'POST',
+        body: { tx_hash } });
+    markFailed = (id, reason) => this.request(`/v1/admin/referrals/payouts/${id}/failed`, { method: 'POST',
+        body: { reason } });
     simulatePaid = (user_id) => this.request('/v1/admin/referrals/simulate-paid', { method: 'POST', body: { user_id } });
 }
 
@@ -770,7 +835,8 @@ test('a client of the documentation', async () => {
         balance: { pending_micro: 3000000, available_micro: 3000000, lifetime_micro: 6000000 }, inviter_display: null,
     });
     const { items } = await vera.listRewards({ status: ['pending', 'available'], limit: 50, offset: 0 });
-    assert.deepEqual(items.map((reward) => [reward.status, reward.amount_micro]), [['available', 3000000], ['pending', 3000000]]);
+    assert.deepEqual(items.map((reward) => [reward.status, reward.amount_micro]), [['available', 3000000], ['pending',
+        3000000]]);
     assert.deepEqual((await vera.listInvitees()).items.map((i) => [i.user_id, i.total_paid_micro]), [['walt', 40000000]]);
     const asked = { amount_micro: 1500000, network: 'solana', address: '7xKXtg2CW87d97TXJSDpbD5jBkheTqA83TZRuJosgAsU' };
     const [first, second] = [await vera.createPayout(asked), await vera.createPayout(asked)];

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Runs the README: its ```sql blocks, in order, in one session on a fresh
 database; each must print what the ```output block after it says, or nothing
-where there is none. Then a few facts that stand in more than one file.
+where there is none. Then, over HTTP, the ```sh blocks that have one. Then a few
+facts that stand in more than one file.
 
-Prints TAP. Uses the server that the PG* variables name.
+Prints TAP. Uses the server that the PG* variables name; it is in REFERRAL_DIR.
 """
 import glob
 import json
@@ -37,14 +38,20 @@ def stripped(text):
     return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
 
 
-def blocks():
-    pattern = r"^```sql\n(.*?)^```\n(?:\n*```output\n(.*?)^```\n)?"
+def blocks(language):
+    pattern = rf"^```{language}\n(.*?)^```\n(?:\n*```output\n(.*?)^```\n)?"
     return re.findall(pattern, read("README.md"), re.S | re.M)
 
 
+def psql(*arguments):
+    return subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", DATABASE, *arguments],
+                          text=True, stdout=subprocess.PIPE, check=True).stdout.strip()
+
+
 def run_blocks():
-    found = blocks()
+    found = blocks("sql")
     subprocess.run(["createdb", DATABASE], check=True)
+    psql("-f", os.path.join(TOP, "test/include/roles.sql"))
     script = "\\set SHOW_CONTEXT never\n" + f"\n\\echo {BETWEEN}\n".join(sql for sql, _ in found)
     answer = subprocess.run(["psql", "-X", "-q", "-d", DATABASE], input=script, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
@@ -54,6 +61,30 @@ def run_blocks():
         first = sql.strip().splitlines()[0]
         report(stripped(got) == stripped(expected), f"README: {first}",
                f"expected:\n{expected}\ngot:\n{got}")
+
+
+def token(role, user):
+    claims = {"role": role, "sub": user, "program_id": 1}
+    return subprocess.run([os.path.join(TOP, "scripts/jwt"), json.dumps(claims)], text=True,
+                          stdout=subprocess.PIPE, check=True).stdout.strip()
+
+
+def run_commands():
+    folder = os.environ["REFERRAL_DIR"]
+    http = os.path.join(TOP, "scripts/http")
+    os.environ["REFERRAL_JWT_SECRET"] = os.urandom(24).hex()
+    subprocess.run([http, "start", folder, DATABASE], check=True)
+    with open(os.path.join(folder, "url"), encoding="utf-8") as file:
+        url = file.read().strip()
+    known = {"URL": url, "ADA": token("web_member", "ada"), "OLGA": token("web_operator", "olga"),
+             "KEY": psql("-c", "SELECT api_key FROM referral.create_api_key('client', 1)")}
+    for commands, expected in blocks("sh"):
+        if expected:
+            answer = subprocess.run(["sh", "-c", commands], env={**os.environ, **known}, text=True,
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            report(stripped(answer.stdout) == stripped(expected),
+                   f"README: {commands.splitlines()[0]}", f"expected:\n{expected}\ngot:\n{answer.stdout}")
+    subprocess.run([http, "stop", folder], check=True)
 
 
 def check_versions():
@@ -81,6 +112,7 @@ def check_script(name, what):
 
 
 run_blocks()
+run_commands()
 check_versions()
 check_links()
 check_script("check-errors", "docs/errors.md lists the errors that are raised")

@@ -172,6 +172,10 @@ INSERT INTO reading VALUES
     ('referral.funnel_stats(campaign => ''both'', program_id => %p)'),
     ('referral.funnel_stats(campaign => ''campaign-81'', program_id => %p)'),
     ('referral.leaderboard(program_id => %p)'),
+    ('referral.crawlora_items((%u, %p)::referral.principal, 20)'),
+    ('referral.crawlora_counts(%p, %u)'),
+    ('referral.crawlora_attribution(%p, (SELECT attribution_id FROM referral.attribution WHERE program_id = %p AND user_id = %u))'),
+    ('referral.crawlora_attribution(%p, (SELECT min(attribution_id) FROM referral.attribution WHERE program_id IN (80, 81) AND user_id = %u))'),
     ('referral.next_events(program_id => %p)');
 
 CREATE FUNCTION pg_temp.says(program bigint) RETURNS TABLE (call text, user_id text, answer jsonb)

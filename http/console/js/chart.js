@@ -37,8 +37,21 @@ export function bars(node, { labels, series, mark, point }) {
                 y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] },
             },
             axes: [
-                { ...axis, grid: { show: false }, space: 64, size: 34, incrs: [1, 2, 5, 7, 10, 14, 30], values: (_, at) => at.map((n) => labels[n] ?? '') },
-                { ...axis, grid: { stroke: colour(node, 'line'), width: 1 }, space: 44, size: (_, marks) => room(marks ?? []), values: (_, at) => at.map(mark) },
+                {
+                    ...axis,
+                    grid: { show: false },
+                    space: 64,
+                    size: 34,
+                    incrs: [1, 2, 5, 7, 10, 14, 30],
+                    values: (_, at) => at.map((n) => labels[n] ?? ''),
+                },
+                {
+                    ...axis,
+                    grid: { stroke: colour(node, 'line'), width: 1 },
+                    space: 44,
+                    size: (_, marks) => room(marks ?? []),
+                    values: (_, at) => at.map(mark),
+                },
             ],
             series: [{}, ...series.map((one) => ({
                 fill: colour(node, one.colour),

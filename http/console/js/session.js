@@ -52,7 +52,9 @@ export async function start(show) {
         inside = true;
         document.getElementById('program').textContent = me.program_name;
         document.title = `${me.program_name}: referrals`;
-        account.replaceChildren(el('span', { class: 'who', title: me.user_id }, el('span', { class: 'as' }, 'Signed in as '), el('bdi', {}, me.user_id)),
+        account.replaceChildren(
+            el('span', { class: 'who', title: me.user_id },
+                el('span', { class: 'as' }, 'Signed in as '), el('bdi', {}, me.user_id)),
             themeButton, el('button', { type: 'button', class: 'quiet', onclick: leave }, 'Sign out'));
         main.replaceChildren();
         sections.hidden = false;
@@ -102,7 +104,8 @@ export async function start(show) {
     function failed(failure) {
         panel('The page could not be loaded',
             el('p', { role: 'alert' }, explain(failure)),
-            el('div', { class: 'actions' }, el('button', { type: 'button', class: 'main', onclick: () => location.reload() }, 'Try again')));
+            el('div', { class: 'actions' },
+                el('button', { type: 'button', class: 'main', onclick: () => location.reload() }, 'Try again')));
     }
 
     // A link that is followed from the page itself loads nothing anew.

@@ -3,7 +3,7 @@ import { el } from './dom.js';
 
 export function badge(words, status) {
     const [label, meaning] = words[status] ?? [status, null];
-    return el('span', { class: `badge ${status in words ? status : ''}`, title: meaning }, label);
+    return el('span', { class: `badge ${status}`, title: meaning }, label);
 }
 
 export const labels = (words) => Object.fromEntries(Object.entries(words).map(([status, [label]]) => [status, label]));

@@ -445,7 +445,7 @@ COMMENT ON FUNCTION referral.crawlora_id() IS
 'The attribution that the address names.
 Errors: 22023 invalid id, RF010 unknown_attribution where it cannot be one.';
 
-CREATE FUNCTION referral.crawlora_detail(program_id bigint, id bigint)
+CREATE FUNCTION referral.crawlora_detail(me referral.principal, id bigint)
     RETURNS json LANGUAGE plpgsql STABLE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -453,7 +453,7 @@ DECLARE
     detail json;
 BEGIN
     SELECT row_to_json(c) INTO detail
-      FROM referral.crawlora_attribution(crawlora_detail.program_id, crawlora_detail.id) c;
+      FROM referral.crawlora_attribution((crawlora_detail.me).program_id, crawlora_detail.id) c;
     IF detail IS NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'RF010',
@@ -464,7 +464,7 @@ BEGIN
     RETURN detail;
 END
 $$;
-COMMENT ON FUNCTION referral.crawlora_detail(bigint, bigint) IS
+COMMENT ON FUNCTION referral.crawlora_detail(referral.principal, bigint) IS
 'GET /admin/referrals/{id}: one attribution and its rewards.
 Errors: RF010 unknown_attribution.';
 
@@ -482,7 +482,7 @@ BEGIN
     END IF;
     PERFORM referral.decide_attribution(me.program_id, decided_id, crawlora_decide.decision,
                                         me.user_id, reason);
-    RETURN referral.crawlora_detail(me.program_id, decided_id);
+    RETURN referral.crawlora_detail(me, decided_id);
 END
 $$;
 COMMENT ON FUNCTION referral.crawlora_decide(text, bytea) IS
@@ -565,7 +565,7 @@ BEGIN
         WHEN 'GET events' THEN answer := referral.crawlora_events();
         WHEN 'GET attributions' THEN answer := referral.crawlora_attributions();
         WHEN 'GET attribution' THEN
-            answer := referral.crawlora_detail((referral.crawlora_operator()).program_id,
+            answer := referral.crawlora_detail(referral.crawlora_operator(),
                                                referral.crawlora_id());
         WHEN 'POST approve' THEN answer := referral.crawlora_decide('approved', $1);
         WHEN 'POST reject' THEN answer := referral.crawlora_decide('rejected', $1);

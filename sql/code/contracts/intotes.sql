@@ -10,18 +10,21 @@ DECLARE
     me CONSTANT referral.principal := referral.signed_in();
 BEGIN
     RETURN (
-        -- The totals are sums of what is shown, so that a reader who adds up gets them.
         SELECT json_build_object(
                    'referral_code', (SELECT c.code
                                        FROM referral.code AS c
-                                      WHERE c.program_id = m.program_id
-                                        AND c.user_id = m.user_id
+                                      WHERE c.program_id = me.program_id
+                                        AND c.user_id = me.user_id
                                         AND c.kind = 'uid'),
                    'referrer', (SELECT json_build_object('name', coalesce(r.display_name, ''),
                                                          'image_url', r.image_url)
-                                  FROM referral.member AS r
-                                 WHERE r.program_id = m.program_id
-                                   AND r.member_id = m.referrer_id),
+                                  FROM referral.member AS m
+                                       JOIN referral.member AS r
+                                         ON r.program_id = m.program_id
+                                        AND r.member_id = m.referrer_id
+                                 WHERE m.program_id = me.program_id
+                                   AND m.user_id = me.user_id),
+                   -- Sums of what is shown, so that a reader who adds up gets them.
                    'total_earnings', sum(k.earnings),
                    'total_referrals', sum(k.members),
                    'total_volume', sum(k.volume),
@@ -29,21 +32,17 @@ BEGIN
                    'stats', json_object_agg(
                        'level' || k.level,
                        json_build_object('count', k.members, 'total_volume', k.volume,
-                                         'earnings', k.earnings, 'fee', k.fee)
-                       ORDER BY k.level))
-          FROM referral.member AS m
-               CROSS JOIN (SELECT depth.level,
-                                  coalesce(s.members, 0) AS members,
-                                  floor(coalesce(s.volume_micro, 0) / 10000::numeric) AS volume,
-                                  floor(coalesce(s.earnings_micro, 0) / 10000::numeric) AS earnings,
-                                  trim_scale(coalesce(s.rate_bps, 0) / 10000::numeric) AS fee,
-                                  s.deposits_micro
-                             FROM generate_series(1, 3) AS depth(level)
-                                  LEFT JOIN referral.level_stats(me.user_id, me.program_id) AS s
-                                         ON s.level = depth.level) AS k
-         WHERE m.program_id = me.program_id
-           AND m.user_id = me.user_id
-         GROUP BY m.program_id, m.member_id);
+                                         'earnings', k.earnings, 'fee', k.fee)))
+          FROM (SELECT shown.level,
+                       coalesce(s.members, 0) AS members,
+                       floor(coalesce(s.volume_micro, 0) / 10000::numeric) AS volume,
+                       floor(coalesce(s.earnings_micro, 0) / 10000::numeric) AS earnings,
+                       trim_scale(coalesce(s.rate_bps, 0) / 10000::numeric) AS fee,
+                       s.deposits_micro
+                  FROM generate_series(1, 3) AS shown(level)
+                       LEFT JOIN referral.level_stats(me.user_id, me.program_id) AS s
+                              ON s.level = shown.level
+                 ORDER BY shown.level) AS k);
 END
 $$;
 COMMENT ON FUNCTION referral.intotes_info() IS

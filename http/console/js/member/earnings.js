@@ -65,7 +65,8 @@ export function earnings({ call, money, dates }) {
         const payments = sum(found, (one) => one.payments);
         const total = `${money.text(earned - reversed)} in ${period.label}, by ${count(payments)} payments`;
         if (payments === 0n) {
-            return el('p', { class: 'empty' }, 'Nothing was earned in this time. Earnings show here as soon as somebody who was invited pays.');
+            return el('p', { class: 'empty' },
+                'Nothing was earned in this time. Earnings show here as soon as somebody who was invited pays.');
         }
         const readout = el('p', { class: 'readout', 'aria-hidden': 'true' });
         const when = (day) => (period.step > 1 ? `Week of ${longDay(day)}` : longDay(day));
@@ -88,7 +89,8 @@ export function earnings({ call, money, dates }) {
             point,
         });
         return [
-            el('p', { class: 'total' }, money.node(earned - reversed), el('span', { class: 'about' }, ` in ${period.label}, by ${count(payments)} payments`)),
+            el('p', { class: 'total' }, money.node(earned - reversed),
+                el('span', { class: 'about' }, ` in ${period.label}, by ${count(payments)} payments`)),
             el('ul', { class: 'legend' }, el('li', { class: 'stayed' }, 'Earned'), el('li', { class: 'taken' }, 'Taken back by refunds')),
             canvas, readout,
             el('details', {}, el('summary', {}, 'Show as a table'), table('Earnings', [

@@ -26,7 +26,9 @@ function copyable(link) {
 }
 
 function slugForm({ changed }, { primary_code: code, custom_slug: slug }) {
-    const input = el('input', { type: 'text', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', maxlength: '64', value: slug ?? '' });
+    const input = el('input', {
+        type: 'text', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', maxlength: '64', value: slug ?? '',
+    });
     async function save() {
         const { code: stored } = await call('set_custom_slug', { slug: input.value });
         announce(`Your link now ends with ${stored}.`);

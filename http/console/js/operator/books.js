@@ -6,13 +6,16 @@ import { table } from '../table.js';
 import { count } from '../words.js';
 
 const WATCH_MS = 3000;
+// Rows that the server gives at a time.
+const PAGE_MOST = 200;
 
 function findings(rows, money) {
     if (rows.length === 0) {
         return el('p', { class: 'verdict sound' }, 'The books are sound: nothing contradicts anything else.');
     }
     return [
-        el('p', { class: 'verdict broken' }, `The books contradict themselves in ${count(rows.length)} places${rows.length === 200 ? ' or more' : ''}.`),
+        el('p', { class: 'verdict broken' },
+            `The books contradict themselves in ${count(rows.length)} places${rows.length === PAGE_MOST ? ' or more' : ''}.`),
         table('Contradictions', [
             { title: 'Rule', cell: (row) => el('span', { class: 'code' }, row.invariant) },
             { title: 'About', cell: (row) => row.subject && el('bdi', { class: 'long' }, row.subject) },
