@@ -28,6 +28,9 @@ SELECT is(referral.json_setting('test.json'), answer::jsonb,
                ('[]', NULL), ('[{}]', NULL), ('"a"', NULL), ('1', NULL), ('null', NULL), ('true', NULL),
                ('{', NULL), ('}', NULL), ('{"a"}', NULL), ('{"a": }', NULL), ('{a: 1}', NULL), ('{"a": 01}', NULL),
                ('{"a": 1}}', NULL), ('{} {}', NULL), ('{"a": "\u0000"}', NULL), ('{"a": "\ud800"}', NULL),
+               ('{"a": ' || repeat('[', 199) || repeat(']', 199) || '}', '{"a": ' || repeat('[', 199) || repeat(']', 199) || '}'),
+               ('{"a": ' || repeat('[', 200) || repeat(']', 200) || '}', NULL), (repeat('{"a":', 100000), NULL),
+               ('{"a": "\"' || repeat('[', 300) || '"}', '{"a": "\"' || repeat('[', 300) || '"}'), ('{"n": 1e400}', '{"n": 1e400}'),
                ('{"a": "\x"}', NULL), (E'{"a": "\n"}', NULL), ('{"a": NaN}', NULL)) v(value, answer)
        CROSS JOIN LATERAL set_config('test.json', value, true);
 
