@@ -174,8 +174,8 @@ test('only listed headers are passed on, and a caller cannot set those that are 
         '/crawlora/referrals/me': (path) => contract(path, 'GET me', { authorization: 'Bearer a.b.c', 'x-api-key': 'api', 'x-client-key': 'client' }),
         '/baanx/v1/referral': (path) => contract(path, 'GET referral', { authorization: 'Bearer a.b.c', 'x-client-key': 'client' }),
         '/rpc/referral_overview': () => ({
-            ...always, authorization: 'Bearer a.b.c', accept: 'text/csv', 'content-type': 'text/plain',
-            prefer: 'count=exact', range: '0-1',
+            ...always, authorization: 'Bearer a.b.c', accept: 'text/csv', 'content-type': 'application/json',
+            'content-length': '0', prefer: 'count=exact', range: '0-1',
         }),
     };
     for (const [path, headers] of Object.entries(expected)) {
@@ -276,8 +276,9 @@ test('the same in every contract, for long addresses and for bytes that nobody e
             inForm(await send('GET', `${path}?a=${bad}`, { at: open.at }), name, 400, 'bad_request');
         }
         assert.equal((await send('GET', `${path}?a=%F0%9F%98%80`, { at: open.at })).status, 200, name);
-        assert.equal((await send('GET', `${path}?a=${'%e0%a4%b9'.repeat(800)}`, { at: open.at })).status, 200, name);
-        inForm(await send('GET', `${path}?a=${'%e0%a4%b9'.repeat(800)}%ff`, { at: open.at }), name, 400, 'bad_request');
+        const long = '%e0%a4%b9'.repeat(name === 'native' ? 100 : 800);
+        assert.equal((await send('GET', `${path}?a=${long}`, { at: open.at })).status, 200, name);
+        inForm(await send('GET', `${path}?a=${long}%ff`, { at: open.at }), name, 400, 'bad_request');
         const { text } = await raw(open.at, Buffer.from(`GET ${path}?a=\xff HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`, 'latin1'));
         assert.match(text, /^HTTP\/1.1 400 /, name);
     }
@@ -285,7 +286,7 @@ test('the same in every contract, for long addresses and for bytes that nobody e
 
 test('what is too large is refused in the form of the contract', async () => {
     for (const [name, { path }] of Object.entries(surfaces)) {
-        const sized = (size) => through('GET', path, { headers: { 'Content-Length': size }, body: 'x'.repeat(size) });
+        const sized = (size) => through('GET', path, { headers: { 'Content-Length': size }, body: `{"a":"${'x'.repeat(size - 8)}"}` });
         const { passed, ...answer } = await sized(64 * 1024 + 1);
         inForm(answer, name, 413, 'payload_too_large');
         assert.equal(passed, undefined, name);
@@ -382,7 +383,7 @@ test('HEAD is GET without the body', async () => {
         assert.equal(passed.method, 'POST');
         assert.match(passed.headers['x-endpoint'], /^GET /);
     }
-    assert.equal((await through('HEAD', surfaces.native.path)).passed.method, 'HEAD');
+    assert.equal((await through('HEAD', surfaces.native.path)).passed.method, 'GET');
     assert.equal((await send('HEAD', '/triport/v1/auth/attribute', { at: open.at })).status, 405);
     const real = await send('HEAD', surfaces.triport.path, { headers: surfaces.triport.who });
     assert.deepEqual([real.status, real.text], [200, '']);
