@@ -58,7 +58,6 @@ function inForm(answer, name, status, tag) {
 // A server that answers what it was asked, or as it is told to.
 let told = { status: 200 };
 let asked = [];
-let sockets = 0;
 const echo = createServer((request, response) => {
     const parts = [];
     request.on('data', (part) => parts.push(part));
@@ -70,7 +69,7 @@ const echo = createServer((request, response) => {
             response.end(told.body ?? '{"from": "behind"}');
         }
     });
-}).on('connection', () => { sockets += 1; });
+});
 
 const folders = [];
 
@@ -174,8 +173,8 @@ test('only listed headers are passed on, and a caller cannot set those that are 
         '/crawlora/referrals/me': (path) => contract(path, 'GET me', { authorization: 'Bearer a.b.c', 'x-api-key': 'api', 'x-client-key': 'client' }),
         '/baanx/v1/referral': (path) => contract(path, 'GET referral', { authorization: 'Bearer a.b.c', 'x-client-key': 'client' }),
         '/rpc/referral_overview': () => ({
-            ...always, authorization: 'Bearer a.b.c', accept: 'text/csv', 'content-type': 'text/plain',
-            prefer: 'count=exact', range: '0-1',
+            ...always, authorization: 'Bearer a.b.c', accept: 'text/csv', 'content-type': 'application/json',
+            'content-length': '0', prefer: 'count=exact', range: '0-1',
         }),
     };
     for (const [path, headers] of Object.entries(expected)) {
@@ -276,7 +275,9 @@ test('the same in every contract, for long addresses and for bytes that nobody e
             inForm(await send('GET', `${path}?a=${bad}`, { at: open.at }), name, 400, 'bad_request');
         }
         assert.equal((await send('GET', `${path}?a=%F0%9F%98%80`, { at: open.at })).status, 200, name);
-        assert.equal((await send('GET', `${path}?a=${'%e0%a4%b9'.repeat(800)}`, { at: open.at })).status, 200, name);
+        // A native query is short, for PostgREST takes long to misunderstand it.
+        const long = await send('GET', `${path}?a=${'%e0%a4%b9'.repeat(800)}`, { at: open.at });
+        assert.equal(long.status, name === 'native' ? 400 : 200, name);
         inForm(await send('GET', `${path}?a=${'%e0%a4%b9'.repeat(800)}%ff`, { at: open.at }), name, 400, 'bad_request');
         const { text } = await raw(open.at, Buffer.from(`GET ${path}?a=\xff HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`, 'latin1'));
         assert.match(text, /^HTTP\/1.1 400 /, name);
@@ -289,7 +290,7 @@ test('what is too large is refused in the form of the contract', async () => {
         const { passed, ...answer } = await sized(64 * 1024 + 1);
         inForm(answer, name, 413, 'payload_too_large');
         assert.equal(passed, undefined, name);
-        assert.equal((await sized(64 * 1024)).passed.body.length, 64 * 1024, name);
+        assert.equal((await sized(64 * 1024)).passed.body.length, name === 'native' ? 'no object'.length : 64 * 1024, name);
         inForm(await send('GET', `${path}?${'a'.repeat(9000)}`, { at: open.at }), name, 414, 'uri_too_long');
         const header = await send('GET', path, { at: open.at, headers: { 'X-Long': 'a'.repeat(40000) } });
         inForm(header, name, 400, 'bad_request');
@@ -354,10 +355,9 @@ test('nobody waits longer than nginx does', async () => {
     }
 });
 
-test('a connection is kept, on both sides, and requests on it are answered in order', async () => {
+test('a connection is kept, and requests on it are answered in order', async () => {
     const { path } = surfaces.intotes;
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    sockets = 0;
     const ports = new Set();
     for (let n = 0; n < 50; n += 1) {
         const { status, headers } = await send('GET', path, { at: open.at, agent });
@@ -368,10 +368,28 @@ test('a connection is kept, on both sides, and requests on it are answered in or
     agent.destroy();
     ports.delete(undefined);
     assert.equal(ports.size, 1);
-    assert.ok(sockets <= 8, `${sockets} connections behind`);
     const get = (address, last = '') => `GET ${address} HTTP/1.1\r\nHost: a\r\n${last}\r\n`;
     const { text } = await raw(open.at, get(path) + get('/nowhere') + get(path, 'Connection: close\r\n'));
     assert.deepEqual(text.match(/HTTP\/1.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 404', 'HTTP/1.1 200']);
+});
+
+test('what makes PostgREST hang up harms nobody else', async () => {
+    const agent = new Agent({ keepAlive: true });
+    const statuses = {};
+    const ask = async (name, method, path, options) => {
+        const { status } = await send(method, path, { agent, ...options });
+        (statuses[name] ??= new Set()).add(status);
+    };
+    const long = { 'Content-Type': 'application/json', 'Content-Length': 60000 };
+    for (let n = 0; n < 50; n += 1) {
+        await ask('HEAD', 'HEAD', surfaces.native.path, { headers: surfaces.native.who });
+        await ask('a long body', 'POST', surfaces.native.path, { headers: { ...long, ...bearer('x.y.z') }, body: 'x'.repeat(60000) });
+        await ask('a long body', 'POST', '/crawlora/referrals/click', { headers: { ...long, ...bearer('x.y.z') }, body: 'x'.repeat(60000) });
+        await ask('somebody else', 'POST', '/rpc/level_stats', { headers: surfaces.native.who });
+        await ask('somebody else', 'GET', surfaces.triport.path, { headers: surfaces.triport.who });
+    }
+    agent.destroy();
+    assert.deepEqual(statuses, { HEAD: new Set([200]), 'a long body': new Set([401]), 'somebody else': new Set([200]) });
 });
 
 test('HEAD is GET without the body', async () => {
@@ -382,7 +400,8 @@ test('HEAD is GET without the body', async () => {
         assert.equal(passed.method, 'POST');
         assert.match(passed.headers['x-endpoint'], /^GET /);
     }
-    assert.equal((await through('HEAD', surfaces.native.path)).passed.method, 'HEAD');
+    // After a HEAD PostgREST hangs up.
+    assert.equal((await through('HEAD', surfaces.native.path)).passed.method, 'GET');
     assert.equal((await send('HEAD', '/triport/v1/auth/attribute', { at: open.at })).status, 405);
     const real = await send('HEAD', surfaces.triport.path, { headers: surfaces.triport.who });
     assert.deepEqual([real.status, real.text], [200, '']);
