@@ -123,6 +123,25 @@ One object, payout_min_micro in micro-units. Makes nobody a member.
 Errors: unauthenticated, unknown_program.
 Example: GET /rpc/whoami';
 
+CREATE FUNCTION referral.plain_time(at timestamptz)
+    RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF plain_time.at NOT BETWEEN '0001-01-02 00:00+00' AND '9999-12-31 00:00+00' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'datetime_field_overflow',
+            MESSAGE = 'invalid at',
+            DETAIL = 'The time is not in the years 1 to 9999.',
+            HINT = 'Leave it out for now.';
+    END IF;
+    RETURN plain_time.at;
+END
+$$;
+COMMENT ON FUNCTION referral.plain_time(timestamptz) IS
+'The time, if RFC 3339 can write it, as answers that repeat it must: no infinity, no year before 1.
+Errors: 22008 invalid at.';
+
 -- For members about themselves, for operators about anybody.
 
 CREATE FUNCTION referral_api.referral_overview(user_id text DEFAULT NULL)
@@ -341,7 +360,8 @@ BEGIN
             HINT = 'Leave at out.';
     END IF;
     RETURN referral.attribute(subject.user_id, attribute.code, attribute.click_id,
-                              coalesce(attribute.at, now()), subject.program_id);
+                              coalesce(referral.plain_time(attribute.at), now()),
+                              subject.program_id);
 END
 $$;
 COMMENT ON FUNCTION referral_api.attribute(text, text, text, timestamptz) IS
@@ -404,17 +424,10 @@ DECLARE
     subject CONSTANT referral.principal := referral.acting_for(statement.user_id);
     result referral.statement_row;
 BEGIN
-    -- It is repeated in the answer, where a time has the form of RFC 3339.
-    IF statement.at NOT BETWEEN '0001-01-02 00:00+00' AND '9999-12-31 00:00+00' THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'datetime_field_overflow',
-            MESSAGE = 'invalid at',
-            DETAIL = 'at is not in the years 1 to 9999.',
-            HINT = 'Leave at out for now.';
-    END IF;
     PERFORM referral.known_member(subject.program_id, subject.user_id);
     SELECT * INTO result
-      FROM referral.statement(subject.user_id, statement.at, subject.program_id);
+      FROM referral.statement(subject.user_id, referral.plain_time(statement.at),
+                              subject.program_id);
     RETURN result;
 END
 $$;
@@ -518,7 +531,8 @@ CREATE FUNCTION referral_api.record_payment(payment_id text, user_id text, amoun
 AS $$
     SELECT * FROM referral.record_payment(
         record_payment.payment_id, record_payment.user_id, record_payment.amount_micro,
-        record_payment.base_micro, record_payment.kind, record_payment.occurred_at,
+        record_payment.base_micro, record_payment.kind,
+        referral.plain_time(record_payment.occurred_at),
         referral.caller_program())
 $$;
 COMMENT ON FUNCTION referral_api.record_payment(text, text, bigint, bigint, text, timestamptz) IS
@@ -526,7 +540,7 @@ COMMENT ON FUNCTION referral_api.record_payment(text, text, bigint, bigint, text
 payment_id: the caller''s own, 1 to 200 characters; amount_micro: volume in micro-units;
 base_micro: what commission is computed on, null = the amount; kind: "deposit" earns nothing;
 occurred_at: left out, now, or when it is repeated, as recorded.
-Errors: idempotency_conflict, and what referral.payment refuses.
+Errors: idempotency_conflict, invalid at, and what referral.payment refuses.
 Example: POST /rpc/record_payment {"payment_id": "p1", "user_id": "u43", "amount_micro": 2000000}';
 
 CREATE FUNCTION referral_api.record_refund(refund_id text, payment_id text, amount_micro bigint,
@@ -537,14 +551,15 @@ CREATE FUNCTION referral_api.record_refund(refund_id text, payment_id text, amou
 AS $$
     SELECT * FROM referral.record_refund(
         record_refund.refund_id, record_refund.payment_id, record_refund.amount_micro,
-        record_refund.reason, record_refund.occurred_at, referral.caller_program())
+        record_refund.reason, referral.plain_time(record_refund.occurred_at),
+        referral.caller_program())
 $$;
 COMMENT ON FUNCTION referral_api.record_refund(text, text, bigint, text, timestamptz) IS
 'Records a refund once, however often it is sent, and returns what it took back
 refund_id: the caller''s own, 1 to 200 characters; payment_id: what is refunded; where it is not
 known yet, the refund waits for it; amount_micro: micro-units of the payment''s base; reason: at
 most 1000 characters; occurred_at: left out, now, or when it is repeated, as recorded.
-Errors: idempotency_conflict, and what referral.refund refuses.
+Errors: idempotency_conflict, invalid at, and what referral.refund refuses.
 Example: POST /rpc/record_refund {"refund_id": "c1", "payment_id": "p1", "amount_micro": 500000}';
 
 CREATE FUNCTION referral_api.spend(user_id text, amount_micro bigint, spend_id text,

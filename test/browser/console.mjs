@@ -37,7 +37,7 @@ function tellOfViolations() {
 // has it. body is given the page and its context.
 export function look(name, { token, viewport = DESKTOP, expected = [], ...options }, body) {
     test(name, { timeout: 120000 }, async () => {
-        const context = await browser.newContext({ viewport, locale: 'en-US', timezoneId: 'Asia/Tokyo', ...options });
+        const context = await browser.newContext({ viewport, locale: 'en-US', timezoneId: 'America/Los_Angeles', ...options });
         context.setDefaultTimeout(PATIENCE_MS);
         const faults = [];
         const unexpected = (what) => expected.some((one) => one.test(what)) || faults.push(what);
@@ -117,8 +117,13 @@ export async function eventually(check) {
     }
 }
 
+// The whole page, or where a dialog lies over it the window.
 export async function picture(page, name) {
-    await page.screenshot({ path: `${pictures}/${name.replaceAll(/[^A-Za-z0-9]+/g, '-')}.png`, fullPage: true, animations: 'disabled' });
+    const fullPage = await page.getByRole('dialog').count() === 0;
+    if (fullPage) {
+        await page.evaluate(() => scrollTo({ top: 0, behavior: 'instant' }));
+    }
+    await page.screenshot({ path: `${pictures}/${name.replaceAll(/[^A-Za-z0-9]+/g, '-')}.png`, fullPage, animations: 'disabled' });
 }
 
 // What axe-core finds that is serious: by all its rules, or those about colours.

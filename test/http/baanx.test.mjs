@@ -33,7 +33,7 @@ const issue = (name, campaign, program = 41) =>
     sql(`SET referral.program_id = ${program}; SELECT FROM referral.enroll('${name}');
          SELECT code FROM referral.campaign_code('${name}', ${campaign ?? 'NULL'})`).at(-1);
 
-const withKey = (client = key, more = {}) => ({ headers: { 'x-client-key': client, ...more } });
+const withKey = (client = key, more = {}, body = undefined) => ({ headers: { 'x-client-key': client, ...more }, body });
 const as = (sub, { client = key, ...claims } = {}) =>
     withKey(client, bearer(token({ role: 'web_member', sub, ...claims })));
 
@@ -80,7 +80,7 @@ table('whose code', () => [
     ['no cap', 'GET', MINE, as('ada', { client: newKey(43) }), 200, ({ cap, used }) => assert.deepEqual([cap, used], [null, 0])],
     ...['true', 'false', 'maybe'].map((us) =>
         [`x-us-env: ${us}`, 'GET', MINE, withKey(key, { ...as('ada').headers, 'x-us-env': us }), 200, { code: 'FHLSO5', cap: 5, used: 0 }]),
-    ['a body', 'GET', MINE, { ...as('ada'), body: '{"user_id": "bob"' }, 200, { code: 'FHLSO5', cap: 5, used: 0 }],
+    ['a body', 'GET', MINE, withKey(key, { ...as('ada').headers, 'Content-Length': 17 }, '{"user_id": "bob"'), 200, { code: 'FHLSO5', cap: 5, used: 0 }],
     ['a query', 'GET', `${MINE}?user_id=bob&campaign_id=1`, as('ada'), 200, { code: 'FHLSO5', cap: 5, used: 0 }],
     ['of another program', 'GET', MINE, as('ada', { program_id: 42 }), 403, 'Not authorized'],
     ['of a program that is not there', 'GET', MINE, as('ada', { program_id: 99999 }), 403, 'Not authorized'],

@@ -10,11 +10,14 @@ const rpc = (name, headers, body = '{}') => send('POST', `/console/rpc/${name}`,
 const ada = member('ada');
 
 test('files carry what keeps a page safe, and are cached until they change', async () => {
-    for (const path of ['/console/vendor/uplot/dist/uPlot.esm.js', '/console/vendor/uplot/dist/uPlot.min.css',
+    for (const path of ['/console/', '/console/index.html', '/console/operator.html', '/console/style.css', '/console/js/member.js',
+        '/console/icon.svg', '/console/vendor/uplot/dist/uPlot.esm.js', '/console/vendor/uplot/dist/uPlot.min.css',
         '/console/vendor/uqr/dist/index.mjs', '/console/vendor/lossless-json/lib/esm/index.js']) {
         const { status, headers } = await send('GET', path);
         assert.equal(status, 200, path);
-        assert.match(headers['content-type'], path.endsWith('css') ? /^text\/css/ : /^text\/javascript/, path);
+        const [ending] = /[a-z]+$/.exec(path) ?? ['html'];
+        const types = { html: 'text/html', css: 'text/css', js: 'text/javascript', mjs: 'text/javascript', svg: 'image/svg+xml' };
+        assert.equal(headers['content-type'].split(';')[0], types[ending], path);
         const policy = headers['content-security-policy'];
         for (const rule of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'",
             "base-uri 'none'", "form-action 'none'", "require-trusted-types-for 'script'"]) {

@@ -275,10 +275,9 @@ test('the same in every contract, for long addresses and for bytes that nobody e
             inForm(await send('GET', `${path}?a=${bad}`, { at: open.at }), name, 400, 'bad_request');
         }
         assert.equal((await send('GET', `${path}?a=%F0%9F%98%80`, { at: open.at })).status, 200, name);
-        // A native query is short, for PostgREST takes long to misunderstand it.
-        const long = await send('GET', `${path}?a=${'%e0%a4%b9'.repeat(800)}`, { at: open.at });
-        assert.equal(long.status, name === 'native' ? 400 : 200, name);
-        inForm(await send('GET', `${path}?a=${'%e0%a4%b9'.repeat(800)}%ff`, { at: open.at }), name, 400, 'bad_request');
+        const long = '%e0%a4%b9'.repeat(name === 'native' ? 100 : 800);
+        assert.equal((await send('GET', `${path}?a=${long}`, { at: open.at })).status, 200, name);
+        inForm(await send('GET', `${path}?a=${long}%ff`, { at: open.at }), name, 400, 'bad_request');
         const { text } = await raw(open.at, Buffer.from(`GET ${path}?a=\xff HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`, 'latin1'));
         assert.match(text, /^HTTP\/1.1 400 /, name);
     }
@@ -286,7 +285,7 @@ test('the same in every contract, for long addresses and for bytes that nobody e
 
 test('what is too large is refused in the form of the contract', async () => {
     for (const [name, { path }] of Object.entries(surfaces)) {
-        const sized = (size) => through('GET', path, { headers: { 'Content-Length': size }, body: 'x'.repeat(size) });
+        const sized = (size) => through('GET', path, { headers: { 'Content-Length': size }, body: `{"a":"${'x'.repeat(size - 8)}"}` });
         const { passed, ...answer } = await sized(64 * 1024 + 1);
         inForm(answer, name, 413, 'payload_too_large');
         assert.equal(passed, undefined, name);

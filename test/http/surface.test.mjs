@@ -128,6 +128,11 @@ test('each situation has its status', async () => {
         ['reject_attribution', { id: 1, actor: '' }, operator(), 400, '22023', 'invalid actor'],
         ['funnel_stats', { since: 'yesteryear' }, operator(), 400, '22007'],
         ['statement', { at: 'infinity' }, member('ada'), 400, '22008', 'invalid at'],
+        ['attribute', { code: 'x', user_id: 'ada', at: '0001-01-01 BC' }, operator(), 400, '22008', 'invalid at'],
+        ['record_payment', { payment_id: 'old', user_id: 'bob', amount_micro: 1, occurred_at: '-infinity' },
+            operator(), 400, '22008', 'invalid at'],
+        ['record_refund', { refund_id: 'old', payment_id: 'p1', amount_micro: 1, occurred_at: '0044-03-15 BC' },
+            operator(), 400, '22008', 'invalid at'],
         ['statement', { at: '10000-01-01' }, member('ada'), 400, '22008', 'invalid at'],
         ['no_such_function', {}, operator(), 404, 'PGRST202'],
     ];
@@ -186,7 +191,7 @@ test('arguments, defaults and types are those of the catalog', async () => {
         required: ['payment_id', 'user_id', 'amount_micro'],
         additionalProperties: false,
     });
-    assert.deepEqual(post['x-errors'], ['idempotency_conflict']);
+    assert.deepEqual(post['x-errors'], ['idempotency_conflict', 'invalid at']);
     const rewards = (await native()).document.paths['/rpc/list_rewards'];
     assert.deepEqual(rewards.get.parameters[0].schema, { type: 'string', pattern: '^\\{.*\\}$' });
     assert.deepEqual(rewards.post.requestBody.content['application/json'].schema.properties.status,
@@ -266,7 +271,10 @@ test('every function answers as it is described, with rows where there are rows'
     for (const list of ['list_attributions', 'funnel_stats', 'leaderboard', 'next_events']) {
         await ask(ops, list);
     }
+    await ask(top, 'whoami');
     await ask(top, 'remove_custom_slug');
+    sql('CALL referral.rebuild(51)');
+    await ask(ops, 'maintenance_progress');
     assert.deepEqual((await call('verify', {}, ops)).body, []);
     // And broken books, which no call can make.
     sql(`UPDATE referral.invited SET paid_invitees = paid_invitees + 1 WHERE program_id = 51`);
