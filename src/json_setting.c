@@ -14,6 +14,41 @@
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 
+/* Deeper than a request's headers and a token's claims ever are. */
+#define MAX_DEPTH	200
+
+/*
+ * Does the text nest too deep?  The parser recurses, and raises an error where
+ * it runs out of stack.
+ */
+static bool
+is_too_deep(const char *text)
+{
+	int			depth = 0;
+	bool		in_string = false;
+
+	for (const char *c = text; *c; c++)
+	{
+		if (in_string)
+		{
+			if (*c == '\\' && c[1])
+				c++;
+			else if (*c == '"')
+				in_string = false;
+		}
+		else if (*c == '"')
+			in_string = true;
+		else if (*c == '[' || *c == '{')
+		{
+			if (++depth > MAX_DEPTH)
+				return true;
+		}
+		else if (*c == ']' || *c == '}')
+			depth--;
+	}
+	return false;
+}
+
 PG_FUNCTION_INFO_V1(referral_json_setting);
 
 /*
@@ -27,7 +62,7 @@ referral_json_setting(PG_FUNCTION_ARGS)
 	JsonLexContext *lex;
 	Datum		object;
 
-	if (!value || !*value)
+	if (!value || !*value || is_too_deep(value))
 		PG_RETURN_NULL();
 	lex = makeJsonLexContextCstringLen(value, strlen(value),
 									   GetDatabaseEncoding(), true);

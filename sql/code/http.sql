@@ -36,7 +36,7 @@ state: SQLSTATE; message: as it was raised. A message that is no constant of our
 -- What was sent.
 
 CREATE FUNCTION referral.url_decode(encoded text, plus_is_space boolean)
-    RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
