@@ -72,7 +72,7 @@ function sane(what, answer, credentials, example) {
     }
     for (const [name, value] of answer.headers) {
         if (!HEADERS.has(name) || /[\x00-\x08\x0a-\x1f\x7f-\xff]/.test(value) || (name === 'set-cookie' && !COOKIE.test(value))
-            || (name === 'location' && !/^\/[\w/.?&=%~+-]*$/.test(value))) {
+            || (name === 'location' && !/^\/[\w/.?&=%~+*,()!$:;@'[\]-]*$/.test(value))) {
             fault('header', `${what}: ${name}: ${name === 'date' ? '' : value.slice(0, 80)}`, example);
         }
     }

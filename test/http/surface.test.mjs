@@ -221,6 +221,7 @@ test('every function answers as it is described, with rows where there are rows'
         assert.notDeepEqual(body, [], name);
         return last = body;
     };
+    await ask(mid, 'whoami');
     const code = await ask(ops, 'enroll', { user_id: 'top', display_name: 'Top', image_url: 'https://example.com/t.png' });
     await ask(top, 'set_custom_slug', { slug: 'the-top' });
     await ask(mid, 'validate_code', { code });
@@ -276,7 +277,9 @@ test('every function answers as it is described, with rows where there are rows'
     sql('CALL referral.rebuild(51)');
     await ask(ops, 'maintenance_progress');
     assert.deepEqual((await call('verify', {}, ops)).body, []);
-    // And broken books, which no call can make.
+    // And what no call can make: long work, and broken books.
+    sql("INSERT INTO referral.progress (program_id, task, subject) VALUES (51, 'maintain', 'all')");
+    await ask(ops, 'maintenance_progress');
     sql(`UPDATE referral.invited SET paid_invitees = paid_invitees + 1 WHERE program_id = 51`);
     await ask(ops, 'verify');
     sql(`UPDATE referral.invited SET paid_invitees = paid_invitees - 1 WHERE program_id = 51`);

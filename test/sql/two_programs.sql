@@ -173,6 +173,7 @@ INSERT INTO reading VALUES
     ('referral.funnel_stats(campaign => ''campaign-81'', program_id => %p)'),
     ('referral.leaderboard(program_id => %p)'),
     ('referral.crawlora_items((%u, %p)::referral.principal, 20)'),
+    ('referral.triport_recent(%p, %u)'),
     ('referral.crawlora_counts(%p, %u)'),
     ('referral.crawlora_attribution(%p, (SELECT attribution_id FROM referral.attribution WHERE program_id = %p AND user_id = %u))'),
     ('referral.crawlora_attribution(%p, (SELECT min(attribution_id) FROM referral.attribution WHERE program_id IN (80, 81) AND user_id = %u))'),

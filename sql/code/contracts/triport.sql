@@ -293,8 +293,9 @@ CREATE FUNCTION referral.triport_recent(program_id bigint, user_id text)
     SET jit = off
 AS $$
 DECLARE
-    own_id CONSTANT bigint := referral.known_member(triport_recent.program_id,
-                                                    triport_recent.user_id);
+    own_id CONSTANT bigint := (
+        SELECT m.member_id FROM referral.member m
+         WHERE m.program_id = triport_recent.program_id AND m.user_id = triport_recent.user_id);
 BEGIN
     RETURN (
     WITH attributed AS MATERIALIZED (
@@ -361,8 +362,7 @@ END
 $$;
 COMMENT ON FUNCTION referral.triport_recent(bigint, text) IS
 'The newest 50 events about a member: his own attribution, those of the 50 whom he referred last, and
-changes of his tier by operators.
-Errors: RF003 unknown_member.';
+changes of his tier by operators.';
 
 CREATE FUNCTION referral.triport_admin_user()
     RETURNS json LANGUAGE plpgsql STABLE PARALLEL SAFE
