@@ -9,7 +9,8 @@ CODE = guard types session config members clicks review attribution payments \
        refunds settlement payouts sources billing reading rewards statement operators \
        events explain keys erase proof_intake proof_rewards proof_settlement \
        proof_counters proof retention upkeep install api api_operators http openapi \
-       contracts/triport contracts/intotes contracts/crawlora contracts/baanx grants
+       contracts/triport contracts/intotes contracts/crawlora contracts/baanx \
+       contracts/contract grants
 CODE_SQL = $(CODE:%=sql/code/%.sql)
 MODEL_SQL = $(sort $(wildcard sql/model/*.sql))
 

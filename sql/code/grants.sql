@@ -10,7 +10,7 @@ AS $$
     SELECT p.oid::regprocedure, part.name
     FROM (VALUES
         ('{anon, member, operator}'::text[],
-         '{openapi, validate_code, capture_click, triport, intotes, crawlora, baanx}'::text[]),
+         '{openapi, validate_code, capture_click, contract}'::text[]),
         ('{member, operator}',
          '{whoami, referral_overview, list_rewards, list_invitees, list_downline,
           level_stats, earnings_by_day, campaign_code, set_custom_slug,

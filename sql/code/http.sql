@@ -1,7 +1,6 @@
 -- What the published contracts share (CONTRACT section 9). nginx names the
--- endpoint and passes the address and the body on unread; one function of
--- referral_api for each contract answers, with the contract's own words for
--- every error. Here: who asks, what was sent, and which status an error has.
+-- endpoint and passes the address and the body on unread; each contract has its
+-- own words for what goes wrong. Here: who asks, what was sent, and which status an error has.
 
 CREATE FUNCTION referral.http_answer(status integer, body json)
     RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

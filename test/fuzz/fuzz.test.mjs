@@ -171,9 +171,9 @@ async function attribute(what, request, answer, example) {
     let url = request.url.replace(/^\/console/, '');
     if (contract) {
         const route = [...routes.matchAll(/^\s+(?:"~(\^\S+)"|(\/\S+))\s+"(\S+) /gm)].find(([, pattern, plain]) => (plain ? plain === path : new RegExp(pattern).test(path)));
-        headers['x-endpoint'] = `${request.method} ${route?.[3]}`;
+        headers['x-endpoint'] = `${contract} ${request.method} ${route?.[3]}`;
         headers['content-type'] = 'application/octet-stream';
-        url = `/rpc/${contract}`;
+        url = '/rpc/contract';
     }
     const wire = new Wire(new URL(postgrest));
     const sent = { ...request, method: contract ? 'POST' : request.method, url, headers: Object.entries(headers).filter(([, each]) => each !== '') };

@@ -123,7 +123,7 @@ export async function smuggle(raw) {
     const { endpoint } = raw;
     const inner = (slug) => {
         const body = JSON.stringify({ slug });
-        return `POST /rpc/triport HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${member('ann', { program_id: 91 })}\r\nX-Endpoint: POST code\r\n`
+        return `POST /rpc/contract HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${member('ann', { program_id: 91 })}\r\nX-Endpoint: triport POST code\r\n`
             + `Content-Type: application/octet-stream\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
     };
     const direct = new Wire(new URL(postgrest));

@@ -66,7 +66,7 @@ const HEADERS = [
     ['Accept-Profile', ['referral', 'public', 'pg_catalog']],
     ['Content-Profile', ['referral', 'public']],
     ['X-HTTP-Method-Override', ['DELETE', 'PATCH']],
-    ['X-Endpoint', ['GET me', 'POST admin_tier', 'GET admin_user', 'x', '']],
+    ['X-Endpoint', ['triport GET me', 'triport POST admin_tier', 'crawlora GET attributions', 'x', '']],
     ['X-Request-Uri', ['/triport/v1/admin/referrals/users/hermit', '/x?limit=9', '\xff']],
     ['X-Real-IP', ['127.0.0.1', 'x\xff', '::1']],
     ['X-Forwarded-For', ['127.0.0.1, 10.0.0.1', '\xff']],

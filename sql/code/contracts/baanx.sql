@@ -67,40 +67,31 @@ COMMENT ON FUNCTION referral.baanx_validate() IS
 'GET /v1/referral/{code}/validate: whether a new user may sign up by the code now.
 Errors: 42501 unauthenticated.';
 
-CREATE FUNCTION referral.baanx_error(state text, message text)
+CREATE FUNCTION referral.baanx_error(status integer, tag text)
     RETURNS json LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
     -- 401 is nginx's to word.
-    SELECT referral.http_answer(e.status, json_build_object(
-               'message', CASE e.status WHEN 403 THEN 'Not authorized' ELSE 'Invalid request' END))
-      FROM referral.http_error($1, $2) e
-     WHERE e.status IS NOT NULL
+    SELECT referral.http_answer($1, json_build_object(
+               'message', CASE $1 WHEN 403 THEN 'Not authorized' ELSE 'Invalid request' END))
 $$;
-COMMENT ON FUNCTION referral.baanx_error(text, text) IS
-'What the contract answers to an error; NULL where the caller is not to blame.
-state: SQLSTATE; message: as it was raised.';
+COMMENT ON FUNCTION referral.baanx_error(integer, text) IS
+'What the contract answers to an error.
+status, tag: of http_error().';
 
-CREATE FUNCTION referral_api.baanx(bytea)
-    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+CREATE FUNCTION referral.baanx(endpoint text, body bytea)
+    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    answer json;
 BEGIN
-    CASE referral.request_header('x-endpoint')
+    CASE baanx.endpoint
         WHEN 'GET referral' THEN RETURN referral.baanx_referral();
         WHEN 'GET validate' THEN RETURN referral.baanx_validate();
-        ELSE RETURN referral.http_answer(404, json_build_object('message', 'Not found'));
+        ELSE RETURN NULL;
     END CASE;
-EXCEPTION WHEN OTHERS THEN
-    answer := referral.baanx_error(SQLSTATE, SQLERRM);
-    IF answer IS NULL THEN
-        RAISE;
-    END IF;
-    RETURN answer;
 END
 $$;
-COMMENT ON FUNCTION referral_api.baanx(bytea) IS
-'The contract /baanx: the endpoint that nginx names in the header X-Endpoint
-Body: what was sent, as application/octet-stream. http/openapi/baanx.json describes the endpoints.';
+COMMENT ON FUNCTION referral.baanx(text, bytea) IS
+'What an endpoint of the contract answers; NULL if it has none of that name.
+endpoint: method and name, as in http/routes.conf; body: what was sent.
+Errors: those of the endpoints.';

@@ -539,49 +539,41 @@ COMMENT ON FUNCTION referral.crawlora_funnel() IS
 Days are those of the program''s zone.
 Errors: 42501 unauthenticated or forbidden, 22023 invalid from or invalid to.';
 
-CREATE FUNCTION referral.crawlora_error(state text, message text)
+CREATE FUNCTION referral.crawlora_error(status integer, tag text)
     RETURNS json LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT referral.http_answer(e.status, referral.crawlora_answer(e.status, e.tag, NULL))
-      FROM referral.http_error($1, $2) e
-     WHERE e.status IS NOT NULL
+    SELECT referral.http_answer($1, referral.crawlora_answer($1, $2, NULL))
 $$;
-COMMENT ON FUNCTION referral.crawlora_error(text, text) IS
-'What the contract answers to an error; NULL where the caller is not to blame.
-state: SQLSTATE; message: as it was raised.';
+COMMENT ON FUNCTION referral.crawlora_error(integer, text) IS
+'What the contract answers to an error.
+status, tag: of http_error().';
 
-CREATE FUNCTION referral_api.crawlora(bytea)
-    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+CREATE FUNCTION referral.crawlora(endpoint text, body bytea)
+    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    endpoint CONSTANT text := referral.request_header('x-endpoint');
     answer json;
 BEGIN
-    CASE endpoint
-        WHEN 'POST click' THEN answer := referral.crawlora_click($1);
+    CASE crawlora.endpoint
+        WHEN 'POST click' THEN answer := referral.crawlora_click(crawlora.body);
         WHEN 'GET me' THEN answer := referral.crawlora_me();
         WHEN 'GET events' THEN answer := referral.crawlora_events();
         WHEN 'GET attributions' THEN answer := referral.crawlora_attributions();
         WHEN 'GET attribution' THEN
             answer := referral.crawlora_detail(referral.crawlora_operator(),
                                                referral.crawlora_id());
-        WHEN 'POST approve' THEN answer := referral.crawlora_decide('approved', $1);
-        WHEN 'POST reject' THEN answer := referral.crawlora_decide('rejected', $1);
+        WHEN 'POST approve' THEN answer := referral.crawlora_decide('approved', crawlora.body);
+        WHEN 'POST reject' THEN answer := referral.crawlora_decide('rejected', crawlora.body);
         WHEN 'POST recover' THEN answer := referral.crawlora_recover();
         WHEN 'GET stats' THEN answer := referral.crawlora_funnel();
-        ELSE RETURN referral.http_answer(404, referral.crawlora_answer(404, 'not_found', NULL));
+        ELSE RETURN NULL;
     END CASE;
     RETURN referral.crawlora_answer(200, 'ok', answer);
-EXCEPTION WHEN OTHERS THEN
-    answer := referral.crawlora_error(SQLSTATE, SQLERRM);
-    IF answer IS NULL THEN
-        RAISE;
-    END IF;
-    RETURN answer;
 END
 $$;
-COMMENT ON FUNCTION referral_api.crawlora(bytea) IS
-'The contract /crawlora: the endpoint that nginx names in the header X-Endpoint
-Body: what was sent, as application/octet-stream. http/openapi/crawlora.json describes the endpoints.';
+COMMENT ON FUNCTION referral.crawlora(text, bytea) IS
+'What an endpoint of the contract answers; NULL if it has none of that name.
+endpoint: method and name, as in http/routes.conf; body: what was sent.
+Errors: those of the endpoints.';

@@ -81,38 +81,29 @@ COMMENT ON FUNCTION referral.intotes_children() IS
 'GET /api/v1/users/me/referral/children: members on levels 1 to 3 below the caller, level by level, the newest first.
 Errors: 42501 unauthenticated.';
 
-CREATE FUNCTION referral.intotes_error(state text, message text)
+CREATE FUNCTION referral.intotes_error(status integer, tag text)
     RETURNS json LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT referral.http_answer(e.status, json_build_object('error', e.tag))
-      FROM referral.http_error($1, $2) e
-     WHERE e.status IS NOT NULL
+    SELECT referral.http_answer($1, json_build_object('error', $2))
 $$;
-COMMENT ON FUNCTION referral.intotes_error(text, text) IS
-'What the contract answers to an error; NULL where the caller is not to blame.
-state: SQLSTATE; message: as it was raised.';
+COMMENT ON FUNCTION referral.intotes_error(integer, text) IS
+'What the contract answers to an error.
+status, tag: of http_error().';
 
-CREATE FUNCTION referral_api.intotes(bytea)
-    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+CREATE FUNCTION referral.intotes(endpoint text, body bytea)
+    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    answer json;
 BEGIN
-    CASE referral.request_header('x-endpoint')
+    CASE intotes.endpoint
         WHEN 'GET info' THEN RETURN referral.intotes_info();
         WHEN 'GET children' THEN RETURN referral.intotes_children();
-        ELSE RETURN referral.http_answer(404, json_build_object('error', 'not_found'));
+        ELSE RETURN NULL;
     END CASE;
-EXCEPTION WHEN OTHERS THEN
-    answer := referral.intotes_error(SQLSTATE, SQLERRM);
-    IF answer IS NULL THEN
-        RAISE;
-    END IF;
-    RETURN answer;
 END
 $$;
-COMMENT ON FUNCTION referral_api.intotes(bytea) IS
-'The contract /intotes: the endpoint that nginx names in the header X-Endpoint
-Body: what was sent, as application/octet-stream. http/openapi/intotes.json describes the endpoints.';
+COMMENT ON FUNCTION referral.intotes(text, bytea) IS
+'What an endpoint of the contract answers; NULL if it has none of that name.
+endpoint: method and name, as in http/routes.conf; body: what was sent.
+Errors: those of the endpoints.';

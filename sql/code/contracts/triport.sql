@@ -479,59 +479,51 @@ COMMENT ON FUNCTION referral.triport_admin_simulate_paid() IS
 'POST /v1/admin/referrals/simulate-paid: retired by the publication; payments come from the application.
 Errors: 42501 of triport_admin().';
 
-CREATE FUNCTION referral.triport_error(state text, message text)
+CREATE FUNCTION referral.triport_error(status integer, tag text)
     RETURNS json LANGUAGE sql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT referral.http_answer(coalesce(own.status, e.status),
-                                json_build_object('error', coalesce(own.tag, e.tag)))
-      FROM referral.http_error($1, $2) e
-      LEFT JOIN (VALUES ('admin_token_unset', 401, 'admin_token_unset'),
-                        ('admin_token_invalid', 401, 'admin_token_invalid'),
-                        ('unknown_member', 404, 'user_not_found'),
-                        ('unknown_payout', 404, 'payout_not_found'),
-                        ('member_suspended', 409, 'member_suspended'),
-                        ('amount_is_not_positive', 400, 'payout_below_min'),
-                        ('payout_below_minimum', 400, 'payout_below_min'),
-                        ('invalid_reference', 400, 'invalid_tx_hash')
-                ) own(ours, status, tag) ON own.ours = e.tag
-     WHERE e.status IS NOT NULL
+    SELECT referral.http_answer(
+               CASE $2 WHEN 'admin_token_unset' THEN 401
+                       WHEN 'admin_token_invalid' THEN 401
+                       WHEN 'member_suspended' THEN 409
+                       ELSE $1 END,
+               json_build_object('error',
+                   CASE $2 WHEN 'unknown_member' THEN 'user_not_found'
+                           WHEN 'unknown_payout' THEN 'payout_not_found'
+                           WHEN 'amount_is_not_positive' THEN 'payout_below_min'
+                           WHEN 'payout_below_minimum' THEN 'payout_below_min'
+                           WHEN 'invalid_reference' THEN 'invalid_tx_hash'
+                           ELSE $2 END))
 $$;
-COMMENT ON FUNCTION referral.triport_error(text, text) IS
-'What the contract answers to an error; NULL where the caller is not to blame.
-state: SQLSTATE; message: as it was raised.';
+COMMENT ON FUNCTION referral.triport_error(integer, text) IS
+'What the contract answers to an error.
+status, tag: of http_error().';
 
-CREATE FUNCTION referral_api.triport(bytea)
-    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+CREATE FUNCTION referral.triport(endpoint text, body bytea)
+    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    answer json;
 BEGIN
-    CASE referral.request_header('x-endpoint')
+    CASE triport.endpoint
         WHEN 'GET me' THEN RETURN referral.triport_me();
         WHEN 'GET rewards' THEN RETURN referral.triport_rewards();
         WHEN 'GET invitees' THEN RETURN referral.triport_invitees();
         WHEN 'GET payouts' THEN RETURN referral.triport_payouts();
-        WHEN 'POST payouts' THEN RETURN referral.triport_request_payout($1);
-        WHEN 'POST code' THEN RETURN referral.triport_set_code($1);
+        WHEN 'POST payouts' THEN RETURN referral.triport_request_payout(triport.body);
+        WHEN 'POST code' THEN RETURN referral.triport_set_code(triport.body);
         WHEN 'DELETE code' THEN RETURN referral.triport_remove_code();
         WHEN 'POST attribute' THEN RETURN referral.triport_attribute();
         WHEN 'GET admin_user' THEN RETURN referral.triport_admin_user();
-        WHEN 'POST admin_tier' THEN RETURN referral.triport_admin_tier($1);
-        WHEN 'POST admin_payout_sent' THEN RETURN referral.triport_admin_payout($1, true);
-        WHEN 'POST admin_payout_failed' THEN RETURN referral.triport_admin_payout($1, false);
+        WHEN 'POST admin_tier' THEN RETURN referral.triport_admin_tier(triport.body);
+        WHEN 'POST admin_payout_sent' THEN RETURN referral.triport_admin_payout(triport.body, true);
+        WHEN 'POST admin_payout_failed' THEN RETURN referral.triport_admin_payout(triport.body, false);
         WHEN 'POST admin_simulate_paid' THEN RETURN referral.triport_admin_simulate_paid();
-        ELSE RETURN referral.http_answer(404, json_build_object('error', 'not_found'));
+        ELSE RETURN NULL;
     END CASE;
-EXCEPTION WHEN OTHERS THEN
-    answer := referral.triport_error(SQLSTATE, SQLERRM);
-    IF answer IS NULL THEN
-        RAISE;
-    END IF;
-    RETURN answer;
 END
 $$;
-COMMENT ON FUNCTION referral_api.triport(bytea) IS
-'The contract /triport: the endpoint that nginx names in the header X-Endpoint
-Body: what was sent, as application/octet-stream. http/openapi/triport.json describes the endpoints.';
+COMMENT ON FUNCTION referral.triport(text, bytea) IS
+'What an endpoint of the contract answers; NULL if it has none of that name.
+endpoint: method and name, as in http/routes.conf; body: what was sent.
+Errors: those of the endpoints.';
