@@ -289,7 +289,7 @@ test('what is too large is refused in the form of the contract', async () => {
         const { passed, ...answer } = await sized(64 * 1024 + 1);
         inForm(answer, name, 413, 'payload_too_large');
         assert.equal(passed, undefined, name);
-        assert.equal((await sized(64 * 1024)).passed.body.length, name === 'native' ? 'no object'.length : 64 * 1024, name);
+        assert.equal((await sized(64 * 1024)).passed.body.length, 64 * 1024, name);
         inForm(await send('GET', `${path}?${'a'.repeat(9000)}`, { at: open.at }), name, 414, 'uri_too_long');
         const header = await send('GET', path, { at: open.at, headers: { 'X-Long': 'a'.repeat(40000) } });
         inForm(header, name, 400, 'bad_request');
@@ -459,7 +459,7 @@ test('a shared link plants the code and leads to the landing page', async () => 
     for (const spoilt of ['/r/', '/r/a%20b', '/r/a.b', '/r/a/b', '/r/%0d%0aSet-Cookie:a=b', '/r/a%3B', `/r/${'a'.repeat(65)}`]) {
         assert.deepEqual(await follow(spoilt), [302, '/welcome', undefined], spoilt);
     }
-    assert.deepEqual(await follow('/r/%ff'), [302, '/welcome', undefined]);
+    assert.deepEqual(await follow('/r/ABC?%ff'), [400, undefined, undefined]);
     const post = await send('POST', '/r/ABC', { at: open.at, body: {} });
     assert.deepEqual([post.status, post.headers.allow, post.headers['set-cookie']], [405, 'GET', undefined]);
     const landing = await send('GET', '/welcome?ref=ABC', { at: open.at });
