@@ -13,17 +13,6 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* Column numbers of sql/model/070_settlement.sql. */
-enum
-{
-	ACCOUNT_SPENT_MICRO = 3,
-	ACCOUNT_PAID_OUT_MICRO,
-	ACCOUNT_RESERVED_MICRO,
-	ACCOUNT_ADJUSTED_MICRO,
-	ACCOUNT_OPEN_FROM,
-	ACCOUNT_UNCOVERED_MICRO
-};
-
 typedef struct AccountKey
 {
 	int64		program_id;

@@ -60,3 +60,14 @@ money_add(int64 a, int64 b)
 		money_overflow();
 	return sum;
 }
+
+/*
+ * Return a sum as a bigint; raises 22003 where that does not fit.
+ */
+int64
+money_narrow(int128 sum)
+{
+	if (sum < PG_INT64_MIN || sum > PG_INT64_MAX)
+		money_overflow();
+	return (int64) sum;
+}

@@ -11,5 +11,6 @@ extern int64 money_reward(int64 base_micro, int32 rate_bps, int64 flat_micro);
 extern int64 money_reversal(int64 amount_micro, int64 refunded_micro,
 							int64 base_micro);
 extern int64 money_add(int64 a, int64 b);
+extern int64 money_narrow(int128 sum);
 
 #endif							/* REFERRAL_MONEY_H */

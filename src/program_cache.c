@@ -33,6 +33,7 @@ enum
 	PROGRAM_EVENT_DAYS = 20,	/* 120_event.sql */
 
 	TIER_TIER = 2,
+	TIER_LABEL = 3,
 	TIER_MIN_PAID_INVITEES = 4,
 
 	CAMPAIGN_ID = 2,
@@ -289,6 +290,63 @@ program_find(Books *books, int64 program_id)
 	entry->program = program;
 	MemoryContextSwitchTo(old);
 	return program;
+}
+
+/*
+ * Return of the program, as the run sees it, what readers ask for: its levels
+ * and its tiers.  The cache is the engine's, which sees what is committed last.
+ */
+const Program *
+program_read(Books *books, int64 program_id)
+{
+	Table	   *table = books_table(books, TABLE_PROGRAM);
+	Datum		key = Int64GetDatum(program_id);
+	MemoryContext old = MemoryContextSwitchTo(books->context);
+	Program    *program = palloc0(sizeof(Program));
+	bool		isnull;
+
+	if (table_find(books, table, 1, &key))
+	{
+		program->program_id = program_id;
+		program->max_level = row_int32(table, PROGRAM_MAX_LEVEL);
+		program->auto_tier = DatumGetBool(row_datum(table, PROGRAM_AUTO_TIER, &isnull));
+		read_tiers(books, program);
+	}
+	MemoryContextSwitchTo(old);
+	return program;
+}
+
+/*
+ * Return the rate of a level at a tier outside campaigns, as the run sees it; 0
+ * where there is none.
+ */
+int32
+program_read_rate(Books *books, int64 program_id, int32 tier, int32 level)
+{
+	Table	   *table = books_table(books, TABLE_RATE);
+	Datum		key[4] = {Int64GetDatum(program_id), Int64GetDatum(0),
+	Int32GetDatum(tier), Int32GetDatum(level)};
+	bool		found = table_find(books, table, 4, key);
+
+	if (!found && tier != 0)
+	{
+		key[2] = Int32GetDatum(0);
+		found = table_find(books, table, 4, key);
+	}
+	return found ? row_int32(table, RATE_RATE_BPS) : 0;
+}
+
+/*
+ * Return the label of a tier, a text of the run; null where there is none.
+ */
+Datum
+program_read_label(Books *books, int64 program_id, int32 tier, bool *isnull)
+{
+	Table	   *table = books_table(books, TABLE_TIER);
+	Datum		key[2] = {Int64GetDatum(program_id), Int32GetDatum(tier)};
+
+	*isnull = !table_find(books, table, 2, key);
+	return *isnull ? (Datum) 0 : row_text(books, table, TIER_LABEL, isnull);
 }
 
 /*

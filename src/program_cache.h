@@ -70,6 +70,11 @@ typedef struct Program
 extern void program_cache_init(void);
 extern void program_cache_begin(void);
 extern const Program *program_find(Books *books, int64 program_id);
+extern const Program *program_read(Books *books, int64 program_id);
+extern int32 program_read_rate(Books *books, int64 program_id, int32 tier,
+							   int32 level);
+extern Datum program_read_label(Books *books, int64 program_id, int32 tier,
+								bool *isnull);
 extern const Campaign *program_campaign(const Program *program,
 										int64 campaign_id);
 extern int32 program_tier(const Program *program, int32 stored_tier,

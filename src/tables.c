@@ -157,12 +157,8 @@ table_is_empty(Oid namespace, TableId id)
 	return is_empty;
 }
 
-/*
- * Begin a run over the tables in `namespace`.  The caller ends it with
- * books_close().  What the transaction wrote so far is visible to it.
- */
-Books *
-books_open(Oid namespace)
+static Books *
+new_books(Oid namespace)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "referral books",
@@ -173,7 +169,32 @@ books_open(Oid namespace)
 	books->context = context;
 	books->now = GetCurrentTransactionStartTimestamp();
 	books->append_only = IsolationUsesXactSnapshot();
+	return books;
+}
+
+/*
+ * Begin a run over the tables in `namespace`.  The caller ends it with
+ * books_close().  What the transaction wrote so far is visible to it.
+ */
+Books *
+books_open(Oid namespace)
+{
+	Books	   *books = new_books(namespace);
+
 	books_refresh(books);
+	return books;
+}
+
+/*
+ * Begin a run that only reads, and sees what the query sees that it is part of.
+ */
+Books *
+books_read(Oid namespace)
+{
+	Books	   *books = new_books(namespace);
+
+	books->read_only = true;
+	books->snapshot = RegisterSnapshot(GetActiveSnapshot());
 	return books;
 }
 
@@ -271,6 +292,16 @@ equality_of(Oid type)
 	}
 }
 
+/* "Column i of the index = argument". */
+static void
+init_equality(ScanKey scankey, Relation index, int i)
+{
+	Oid			type = TupleDescAttr(RelationGetDescr(index), i)->atttypid;
+
+	ScanKeyEntryInitialize(scankey, 0, i + 1, BTEqualStrategyNumber, type,
+						   index->rd_indcollation[i], equality_of(type), (Datum) 0);
+}
+
 /*
  * Return the table, opened and locked at its first use in this run.
  */
@@ -286,7 +317,7 @@ books_table(Books *books, TableId id)
 	old = MemoryContextSwitchTo(books->context);
 	table = palloc0(sizeof(Table));
 	table->rel = table_open(table_oid(books->namespace, id),
-							table_info[id].lock);
+							books->read_only ? AccessShareLock : table_info[id].lock);
 	if (table->rel->rd_tableam != GetHeapamTableAmRoutine())
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -299,12 +330,7 @@ books_table(Books *books, TableId id)
 	table->nkeys = IndexRelationGetNumberOfKeyAttributes(table->key);
 	Assert(table->nkeys <= TABLE_MAX_KEYS);
 	for (int i = 0; i < table->nkeys; i++)
-		ScanKeyEntryInitialize(&table->scankey[i], 0, i + 1,
-							   BTEqualStrategyNumber,
-							   TupleDescAttr(RelationGetDescr(table->key), i)->atttypid,
-							   table->key->rd_indcollation[i],
-							   equality_of(TupleDescAttr(RelationGetDescr(table->key), i)->atttypid),
-							   (Datum) 0);
+		init_equality(&table->scankey[i], table->key, i);
 	table->row = table_slot_create(table->rel, NULL);
 	books->table[id] = table;
 	MemoryContextSwitchTo(old);
@@ -489,6 +515,30 @@ bool
 table_find_range_next(Table *table)
 {
 	return scan_next(table, table->range, ForwardScanDirection);
+}
+
+/*
+ * As table_find(), by another index than that of the primary key.
+ */
+bool
+table_find_by(Books *books, Table *table, const char *index, int nkeys,
+			  const Datum *key)
+{
+	Relation	rel = open_index(books, table, index);
+	IndexScanDesc scan = index_beginscan(table->rel, rel, books->snapshot, nkeys, 0);
+	ScanKeyData scankey[TABLE_MAX_KEYS];
+	bool		found;
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		init_equality(&scankey[i], rel, i);
+		scankey[i].sk_argument = key[i];
+	}
+	index_rescan(scan, scankey, nkeys, NULL, 0);
+	found = scan_next(table, scan, ForwardScanDirection);
+	index_endscan(scan);
+	index_close(rel, NoLock);
+	return found;
 }
 
 /*

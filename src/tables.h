@@ -12,6 +12,7 @@
 #include "access/skey.h"
 #include "access/tableam.h"
 #include "executor/tuptable.h"
+#include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "row_memory.h"
 #include "utils/rel.h"
@@ -82,6 +83,7 @@ typedef struct Books
 	TimestampTz now;			/* start of the transaction */
 	bool		append_only;	/* the isolation level forbids updates of
 								 * counters, see counters.c */
+	bool		read_only;		/* begun by books_read() */
 	EState	   *estate;
 	Table	   *table[TABLE_COUNT];
 } Books;
@@ -107,6 +109,7 @@ extern bool table_is_there(Oid namespace, TableId id);
 extern bool table_is_empty(Oid namespace, TableId id);
 
 extern Books *books_open(Oid namespace);
+extern Books *books_read(Oid namespace);
 extern void books_refresh(Books *books);
 extern void books_close(Books *books);
 
@@ -121,6 +124,8 @@ extern bool table_find_range_by(Books *books, Table *table, const char *index,
 								int nkeys, const Datum *key, int64 from,
 								int64 to);
 extern bool table_find_range_next(Table *table);
+extern bool table_find_by(Books *books, Table *table, const char *index,
+						  int nkeys, const Datum *key);
 extern bool table_row_is_ours(Table *table);
 extern bool table_find_any(Books *books, Table *table, int nkeys,
 						   const Datum *key);
@@ -165,6 +170,21 @@ row_int32(Table *table, AttrNumber attnum)
 	Datum		value = slot_getattr(table->row, attnum, &isnull);
 
 	return isnull ? 0 : DatumGetInt32(value);
+}
+
+/* A text of the row found last, copied into the run's memory. */
+static inline Datum
+row_text(Books *books, Table *table, AttrNumber attnum, bool *isnull)
+{
+	Datum		value = slot_getattr(table->row, attnum, isnull);
+	MemoryContext old;
+
+	if (*isnull)
+		return (Datum) 0;
+	old = MemoryContextSwitchTo(books->context);
+	value = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+	MemoryContextSwitchTo(old);
+	return value;
 }
 
 static inline bool

@@ -9,36 +9,10 @@
 -- statistics say, and a page costs a page. Compiling such plans (jit) costs a
 -- hundred times what they take.
 
-CREATE FUNCTION referral.earned(program_id bigint, member_id bigint,
-                                OUT level integer, OUT pending_micro numeric, OUT net_micro numeric,
-                                OUT volume_micro numeric, OUT deposits_micro numeric)
-    RETURNS SETOF record
-    LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 3 AS 'MODULE_PATHNAME', 'referral_earned';
-COMMENT ON FUNCTION referral.earned(bigint, bigint) IS
-'Sums of a member''s counters by level, those on which nothing was ever counted left out, in
-micro-units: net is less reversals, and pending what of it is not available yet.';
+-- What is asked for most often is C: src/overview.c.
 
 CREATE FUNCTION referral.balance_of(program_id bigint, member_id bigint) RETURNS referral.balance
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    balance referral.balance;
-    used_micro numeric;
-BEGIN
-    SELECT earned.pending_micro,
-           earned.net_micro + coalesce(a.adjusted_micro, 0),
-           coalesce(a.spent_micro::numeric + a.paid_out_micro + a.reserved_micro, 0)
-      INTO balance.pending_micro, balance.lifetime_micro, used_micro
-      FROM (SELECT coalesce(sum(e.pending_micro), 0), coalesce(sum(e.net_micro), 0)
-              FROM referral.earned(balance_of.program_id, balance_of.member_id) AS e
-           ) AS earned(pending_micro, net_micro)
-           LEFT JOIN referral.account AS a
-             ON a.program_id = balance_of.program_id AND a.member_id = balance_of.member_id;
-    balance.available_micro := balance.lifetime_micro - balance.pending_micro - used_micro;
-    RETURN balance;
-END
-$$;
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'referral_balance_of';
 COMMENT ON FUNCTION referral.balance_of(bigint, bigint) IS
 'Balance of a member in micro-units, by his internal number: the one place that says what a balance
 is.
@@ -49,52 +23,7 @@ CREATE FUNCTION referral.referral_overview(
     user_id text,
     program_id bigint DEFAULT referral.current_program())
     RETURNS SETOF referral.overview
-    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN QUERY
-    SELECT (SELECT c.code
-              FROM referral.code AS c
-             WHERE c.program_id = m.program_id
-               AND c.user_id = m.user_id
-               AND c.kind = 'uid'),
-           (SELECT c.code
-              FROM referral.code AS c
-             WHERE c.program_id = m.program_id
-               AND c.user_id = m.user_id
-               AND c.kind = 'custom'
-               AND c.disabled_at IS NULL),
-           own.tier,
-           (SELECT t.label
-              FROM referral.tier AS t
-             WHERE t.program_id = m.program_id
-               AND t.tier = own.tier),
-           coalesce((SELECT r.rate_bps
-                       FROM referral.rate AS r
-                      WHERE r.program_id = m.program_id
-                        AND r.campaign_id = 0
-                        AND r.tier IN (own.tier, 0)
-                        AND r.level = 1
-                      ORDER BY r.tier DESC
-                      LIMIT 1), 0),
-           (SELECT coalesce(sum(i.paid_invitees), 0)::bigint
-              FROM referral.invited AS i
-             WHERE i.program_id = m.program_id
-               AND i.member_id = m.member_id),
-           referral.balance_of(m.program_id, m.member_id),
-           (SELECT inviter.display_name
-              FROM referral.member AS inviter
-             WHERE inviter.program_id = m.program_id
-               AND inviter.member_id = m.referrer_id)
-      FROM referral.member AS m
-           -- OFFSET 0: asked once, not once per use
-           CROSS JOIN LATERAL (SELECT referral.effective_tier(m.program_id, m.member_id) AS tier
-                               OFFSET 0) AS own
-     WHERE m.program_id = referral_overview.program_id
-       AND m.user_id = referral_overview.user_id;
-END
-$$;
+    LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 1 AS 'MODULE_PATHNAME', 'referral_overview';
 COMMENT ON FUNCTION referral.referral_overview(text, bigint) IS
 'One member at a glance: codes, tier, rate, paid invitees, balance, who invited him.
 user_id: the application''s id of the member. One row; none for an unknown user. Balances are in
@@ -237,48 +166,7 @@ CREATE FUNCTION referral.level_stats(
     user_id text,
     program_id bigint DEFAULT referral.current_program())
     RETURNS SETOF referral.level_row
-    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN QUERY
-    WITH me AS MATERIALIZED (
-        SELECT m.program_id, m.member_id, p.max_level,
-               referral.effective_tier(m.program_id, m.member_id) AS tier
-          FROM referral.member AS m
-               JOIN referral.program AS p ON p.program_id = m.program_id
-         WHERE m.program_id = level_stats.program_id
-           AND m.user_id = level_stats.user_id
-    ), earned AS MATERIALIZED (
-        SELECT e.*
-          FROM me CROSS JOIN LATERAL referral.earned(me.program_id, me.member_id) AS e
-    ), counted AS (
-        SELECT d.level, sum(d.members) AS members
-          FROM me
-               JOIN referral.downline AS d
-                 ON d.program_id = me.program_id AND d.member_id = me.member_id
-         GROUP BY d.level
-    )
-    SELECT depth.level,
-           coalesce(counted.members, 0)::bigint,
-           coalesce(earned.volume_micro, 0)::bigint,
-           coalesce(earned.deposits_micro, 0)::bigint,
-           coalesce(earned.net_micro, 0)::bigint,
-           coalesce((SELECT r.rate_bps
-                       FROM referral.rate AS r
-                      WHERE r.program_id = me.program_id
-                        AND r.campaign_id = 0
-                        AND r.tier IN (me.tier, 0)
-                        AND r.level = depth.level
-                      ORDER BY r.tier DESC
-                      LIMIT 1), 0)
-      FROM me
-           CROSS JOIN LATERAL generate_series(1, me.max_level) AS depth(level)
-           LEFT JOIN earned ON earned.level = depth.level
-           LEFT JOIN counted ON counted.level = depth.level
-     ORDER BY depth.level;
-END
-$$;
+    LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'referral_level_stats';
 COMMENT ON FUNCTION referral.level_stats(text, bigint) IS
 'What stands and was earned on each level below a member: a row for every level from 1 to the
 program''s max_level, zeros included.

@@ -1,0 +1,309 @@
+/*
+ * overview.c
+ *	  What a member reads first and most often: his standing, and his levels.
+ *
+ * Each of these is a dozen rows of eight tables and the member's counters, one
+ * for each day and level on which he earned something.  The executor takes longer
+ * to set up a statement over all these than it takes to read them here.
+ */
+#include "account.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "counters.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "money.h"
+#include "program_cache.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+/* Column numbers of sql/model/020_member.sql. */
+enum
+{
+	MEMBER_MEMBER_ID = 2,
+	MEMBER_REFERRER_ID = 3,
+	MEMBER_TIER = 4,
+	MEMBER_TIER_PINNED = 5,
+	MEMBER_DISPLAY_NAME = 9,
+
+	CODE_CODE = 4
+};
+
+/* A member as the query sees him. */
+typedef struct Reader
+{
+	Books	   *books;
+	Datum		key[2];			/* of what is kept per member */
+	int64		program_id;
+	int64		referrer_id;	/* 0 = nobody */
+	int32		stored_tier;
+	bool		tier_pinned;
+} Reader;
+
+/* Sums of his counters on one level; net of reversals. */
+typedef struct Earned
+{
+	int128		pending_micro;
+	int128		net_micro;
+	int128		volume_micro;
+	int128		deposits_micro;
+} Earned;
+
+typedef struct Balance
+{
+	int128		pending_micro;
+	int128		available_micro;
+	int128		lifetime_micro;
+} Balance;
+
+static Reader
+begin_reading(FunctionCallInfo fcinfo, int64 program_id)
+{
+	Reader		reader = {.program_id = program_id};
+
+	reader.books = books_read(get_func_namespace(fcinfo->flinfo->fn_oid));
+	reader.key[0] = Int64GetDatum(program_id);
+	return reader;
+}
+
+/* Find the member; false when there is none. */
+static bool
+find_reader(Reader *reader, Datum user_id)
+{
+	Table	   *table = books_table(reader->books, TABLE_MEMBER);
+	Datum		key[2] = {reader->key[0], user_id};
+	bool		isnull;
+
+	if (!table_find_by(reader->books, table, "member_program_id_user_id_key", 2, key))
+		return false;
+	reader->key[1] = row_datum(table, MEMBER_MEMBER_ID, &isnull);
+	reader->referrer_id = row_int64(table, MEMBER_REFERRER_ID);
+	reader->stored_tier = row_int32(table, MEMBER_TIER);
+	reader->tier_pinned = DatumGetBool(row_datum(table, MEMBER_TIER_PINNED, &isnull));
+	return true;
+}
+
+static int64
+paid_invitees(const Reader *reader)
+{
+	CounterKey	key = {{reader->program_id, DatumGetInt64(reader->key[1])}};
+
+	return counters_sum(reader->books, TABLE_INVITED, &key, 2, 0);
+}
+
+/* As referral.effective_tier(). */
+static int32
+tier_of(const Reader *reader, const Program *program, int64 paid_invitees)
+{
+	return reader->tier_pinned ? reader->stored_tier
+		: program_tier(program, reader->stored_tier, paid_invitees);
+}
+
+/* Add up the member's counters, by level. */
+static void
+sum_earned(const Reader *reader, Earned *levels)
+{
+	Table	   *table = books_table(reader->books, TABLE_EARNING);
+	IndexScanDesc scan = index_beginscan(table->rel, table->key,
+										 reader->books->snapshot, 2, 0);
+	TupleTableSlot *row = table->row;
+	const Datum *value = row->tts_values - 1;	/* by column number */
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+
+	for (int i = 0; i < 2; i++)
+		table->scankey[i].sk_argument = reader->key[i];
+	index_rescan(scan, table->scankey, 2, NULL, 0);
+	while (index_getnext_slot(scan, ForwardScanDirection, row))
+	{
+		Earned	   *level;
+		int64		net;
+
+		CHECK_FOR_INTERRUPTS();
+		slot_getsomeattrs(row, EARNING_COLUMN_REVERSED_MICRO);
+		level = &levels[DatumGetInt16(value[EARNING_COLUMN_LEVEL])];
+		net = DatumGetInt64(value[EARNING_COLUMN_AMOUNT_MICRO]) -
+			DatumGetInt64(value[EARNING_COLUMN_REVERSED_MICRO]);
+		level->net_micro += net;
+		if (DatumGetTimestampTz(value[EARNING_COLUMN_AVAILABLE_AT]) > now)
+			level->pending_micro += net;
+		level->volume_micro += DatumGetInt64(value[EARNING_COLUMN_VOLUME_MICRO]);
+		level->deposits_micro += DatumGetInt64(value[EARNING_COLUMN_DEPOSITS_MICRO]);
+	}
+	index_endscan(scan);
+}
+
+/* The one place that says what a balance is. */
+static Balance
+balance_of(const Reader *reader)
+{
+	Table	   *account = books_table(reader->books, TABLE_ACCOUNT);
+	Earned		levels[REFERRAL_MAX_LEVEL + 1] = {0};
+	Balance		balance = {0};
+
+	sum_earned(reader, levels);
+	for (int level = 0; level <= REFERRAL_MAX_LEVEL; level++)
+	{
+		balance.pending_micro += levels[level].pending_micro;
+		balance.lifetime_micro += levels[level].net_micro;
+	}
+	balance.available_micro = -balance.pending_micro;
+	if (table_find(reader->books, account, 2, reader->key))
+	{
+		balance.lifetime_micro += row_int64(account, ACCOUNT_ADJUSTED_MICRO);
+		balance.available_micro -= row_int64(account, ACCOUNT_SPENT_MICRO);
+		balance.available_micro -= row_int64(account, ACCOUNT_PAID_OUT_MICRO);
+		balance.available_micro -= row_int64(account, ACCOUNT_RESERVED_MICRO);
+	}
+	balance.available_micro += balance.lifetime_micro;
+	return balance;
+}
+
+static Datum
+numeric_of(int128 sum)
+{
+	const int64 unit = INT64CONST(1000000000000000000);
+	Numeric		high;
+
+	if (sum >= PG_INT64_MIN && sum <= PG_INT64_MAX)
+		return NumericGetDatum(int64_to_numeric((int64) sum));
+	high = numeric_mul_opt_error(int64_to_numeric((int64) (sum / unit)),
+								 int64_to_numeric(unit), NULL);
+	return NumericGetDatum(numeric_add_opt_error(high,
+												 int64_to_numeric((int64) (sum % unit)),
+												 NULL));
+}
+
+/* As a value of the composite type. */
+static Datum
+balance_datum(const Balance *balance, Oid type)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
+	Datum		values[3] = {numeric_of(balance->pending_micro),
+		numeric_of(balance->available_micro),
+	numeric_of(balance->lifetime_micro)};
+	bool		nulls[3] = {false};
+	Datum		result = HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+
+	ReleaseTupleDesc(desc);
+	return result;
+}
+
+/* The code that an index of codes in use, one per member, finds. */
+static Datum
+code_of(const Reader *reader, Datum user_id, const char *index, bool *isnull)
+{
+	Table	   *table = books_table(reader->books, TABLE_CODE);
+	Datum		key[2] = {reader->key[0], user_id};
+
+	*isnull = !table_find_by(reader->books, table, index, 2, key);
+	return *isnull ? (Datum) 0 : row_text(reader->books, table, CODE_CODE, isnull);
+}
+
+static Datum
+inviter_display(const Reader *reader, bool *isnull)
+{
+	Table	   *table = books_table(reader->books, TABLE_MEMBER);
+	Datum		key[2] = {reader->key[0], Int64GetDatum(reader->referrer_id)};
+
+	*isnull = reader->referrer_id == 0 || !table_find(reader->books, table, 2, key);
+	return *isnull ? (Datum) 0
+		: row_text(reader->books, table, MEMBER_DISPLAY_NAME, isnull);
+}
+
+PG_FUNCTION_INFO_V1(referral_balance_of);
+
+/*
+ * balance_of(program_id, member_id)
+ */
+Datum
+referral_balance_of(PG_FUNCTION_ARGS)
+{
+	Reader		reader = begin_reading(fcinfo, PG_GETARG_INT64(0));
+	Balance		balance;
+
+	reader.key[1] = PG_GETARG_DATUM(1);
+	balance = balance_of(&reader);
+	books_close(reader.books);
+	PG_RETURN_DATUM(balance_datum(&balance, get_fn_expr_rettype(fcinfo->flinfo)));
+}
+
+PG_FUNCTION_INFO_V1(referral_overview);
+
+/*
+ * referral_overview(user_id, program_id)
+ */
+Datum
+referral_overview(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		user_id = PG_GETARG_DATUM(0);
+	Reader		reader = begin_reading(fcinfo, PG_GETARG_INT64(1));
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (find_reader(&reader, user_id))
+	{
+		Books	   *books = reader.books;
+		const Program *program = program_read(books, reader.program_id);
+		int64		paid = paid_invitees(&reader);
+		int32		tier = tier_of(&reader, program, paid);
+		Balance		balance = balance_of(&reader);
+		Datum		values[8];
+		bool		nulls[8] = {false};
+
+		values[0] = code_of(&reader, user_id, "code_one_uid", &nulls[0]);
+		values[1] = code_of(&reader, user_id, "code_one_slug", &nulls[1]);
+		values[2] = Int32GetDatum(tier);
+		values[3] = program_read_label(books, reader.program_id, tier, &nulls[3]);
+		values[4] = Int32GetDatum(program_read_rate(books, reader.program_id, tier, 1));
+		values[5] = Int64GetDatum(paid);
+		values[6] = balance_datum(&balance, TupleDescAttr(result->setDesc, 6)->atttypid);
+		values[7] = inviter_display(&reader, &nulls[7]);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	books_close(reader.books);
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(referral_level_stats);
+
+/*
+ * level_stats(user_id, program_id)
+ */
+Datum
+referral_level_stats(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Reader		reader = begin_reading(fcinfo, PG_GETARG_INT64(1));
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (find_reader(&reader, PG_GETARG_DATUM(0)))
+	{
+		Books	   *books = reader.books;
+		const Program *program = program_read(books, reader.program_id);
+		int32		tier = tier_of(&reader, program, paid_invitees(&reader));
+		Earned		levels[REFERRAL_MAX_LEVEL + 1] = {0};
+
+		sum_earned(&reader, levels);
+		for (int32 level = 1; level <= program->max_level; level++)
+		{
+			CounterKey	below = {{reader.program_id, DatumGetInt64(reader.key[1]), level}};
+			const Earned *earned = &levels[level];
+			Datum		values[6];
+			bool		nulls[6] = {false};
+
+			values[0] = Int32GetDatum(level);
+			values[1] = Int64GetDatum(counters_sum(books, TABLE_DOWNLINE, &below, 3, 0));
+			values[2] = Int64GetDatum(money_narrow(earned->volume_micro));
+			values[3] = Int64GetDatum(money_narrow(earned->deposits_micro));
+			values[4] = Int64GetDatum(money_narrow(earned->net_micro));
+			values[5] = Int32GetDatum(program_read_rate(books, reader.program_id, tier, level));
+			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		}
+	}
+	books_close(reader.books);
+	return (Datum) 0;
+}
