@@ -174,31 +174,24 @@ Errors: 22P02 invalid_json.';
 
 -- Who asks.
 
+CREATE FUNCTION referral.signed_in_member()
+    RETURNS referral.principal
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'referral_signed_in_member';
+COMMENT ON FUNCTION referral.signed_in_member() IS
+'The member who asks, as his token says, where that names a program of which he is a member already,
+and login and role were named to grant_api(); NULL for everybody else. For signed_in().';
+
 CREATE FUNCTION referral.signed_in()
     RETURNS referral.principal LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    claims CONSTANT jsonb := referral.json_setting('request.jwt.claims');
-    me referral.principal;
+    me CONSTANT referral.principal := referral.signed_in_member();
 BEGIN
-    -- One statement for nearly everybody who asks: a member of the program that his
-    -- token names, with a login and a role that were named to grant_api().
-    SELECT m.user_id, m.program_id
-      INTO me
-      FROM referral.member m
-     WHERE m.program_id = CASE WHEN claims ->> 'program_id' ~ '^[0-9]{1,18}$'
-                               THEN (claims ->> 'program_id')::bigint END
-       AND m.user_id = CASE jsonb_typeof(claims -> 'sub') WHEN 'string' THEN claims ->> 'sub' END
-       AND EXISTS (SELECT FROM referral.api_grant g
-                    WHERE g.part = 'login' AND g.role_name = session_user)
-       AND EXISTS (SELECT FROM referral.api_grant g
-                    WHERE g.part IN ('member', 'operator')
-                      AND g.role_name = current_setting('role'));
-    IF FOUND THEN
+    -- That is nearly everybody who asks.
+    IF me IS NOT NULL THEN
         RETURN me;
     END IF;
-    -- Step by step for everybody else: each is made a member, or told why not.
     IF NOT EXISTS (SELECT FROM referral.api_grant g
                     WHERE g.part IN ('member', 'operator')
                       AND g.role_name = current_setting('role')) THEN
