@@ -16,6 +16,8 @@
 #include "miscadmin.h"
 #include "money.h"
 #include "program_cache.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
@@ -29,6 +31,7 @@ enum
 	MEMBER_TIER = 4,
 	MEMBER_TIER_PINNED = 5,
 	MEMBER_DISPLAY_NAME = 9,
+	MEMBER_IMAGE_URL = 10,
 
 	CODE_CODE = 4
 };
@@ -101,6 +104,27 @@ tier_of(const Reader *reader, const Program *program, int64 paid_invitees)
 {
 	return reader->tier_pinned ? reader->stored_tier
 		: program_tier(program, reader->stored_tier, paid_invitees);
+}
+
+static Datum
+label_of(const Program *program, int32 tier, bool *isnull)
+{
+	for (int i = 0; i < program->ntiers; i++)
+	{
+		if (program->tiers[i].tier == tier)
+			return CStringGetTextDatum(program->tiers[i].label);
+	}
+	*isnull = true;
+	return (Datum) 0;
+}
+
+/* Of a level at a tier, outside campaigns; 0 where there is none. */
+static int32
+rate_bps(const Program *program, int32 tier, int32 level)
+{
+	const Rate *rate = program_rate(program, 0, tier, level);
+
+	return rate ? rate->rate_bps : 0;
 }
 
 /* Add up the member's counters, by level. */
@@ -203,15 +227,15 @@ code_of(const Reader *reader, Datum user_id, const char *index, bool *isnull)
 	return *isnull ? (Datum) 0 : row_text(reader->books, table, CODE_CODE, isnull);
 }
 
+/* A text of who referred him. */
 static Datum
-inviter_display(const Reader *reader, bool *isnull)
+inviter_text(const Reader *reader, AttrNumber attnum, bool *isnull)
 {
 	Table	   *table = books_table(reader->books, TABLE_MEMBER);
 	Datum		key[2] = {reader->key[0], Int64GetDatum(reader->referrer_id)};
 
-	*isnull = reader->referrer_id == 0 || !table_find(reader->books, table, 2, key);
-	return *isnull ? (Datum) 0
-		: row_text(reader->books, table, MEMBER_DISPLAY_NAME, isnull);
+	*isnull = reader->referrer_id == 0 || !table_find_any(reader->books, table, 2, key);
+	return *isnull ? (Datum) 0 : row_text(reader->books, table, attnum, isnull);
 }
 
 PG_FUNCTION_INFO_V1(referral_balance_of);
@@ -247,7 +271,7 @@ referral_overview(PG_FUNCTION_ARGS)
 	if (find_reader(&reader, user_id))
 	{
 		Books	   *books = reader.books;
-		const Program *program = program_read(books, reader.program_id);
+		const Program *program = program_for_reading(books, reader.program_id);
 		int64		paid = paid_invitees(&reader);
 		int32		tier = tier_of(&reader, program, paid);
 		Balance		balance = balance_of(&reader);
@@ -257,15 +281,47 @@ referral_overview(PG_FUNCTION_ARGS)
 		values[0] = code_of(&reader, user_id, "code_one_uid", &nulls[0]);
 		values[1] = code_of(&reader, user_id, "code_one_slug", &nulls[1]);
 		values[2] = Int32GetDatum(tier);
-		values[3] = program_read_label(books, reader.program_id, tier, &nulls[3]);
-		values[4] = Int32GetDatum(program_read_rate(books, reader.program_id, tier, 1));
+		values[3] = label_of(program, tier, &nulls[3]);
+		values[4] = Int32GetDatum(rate_bps(program, tier, 1));
 		values[5] = Int64GetDatum(paid);
 		values[6] = balance_datum(&balance, TupleDescAttr(result->setDesc, 6)->atttypid);
-		values[7] = inviter_display(&reader, &nulls[7]);
+		values[7] = inviter_text(&reader, MEMBER_DISPLAY_NAME, &nulls[7]);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	books_close(reader.books);
 	return (Datum) 0;
+}
+
+/* What a level shows; all 0 below the program's last. */
+typedef struct Level
+{
+	int64		members;
+	int64		volume_micro;
+	int64		deposits_micro;
+	int64		earnings_micro;
+	int32		rate_bps;
+} Level;
+
+/* Levels 1 to REFERRAL_MAX_LEVEL, in levels[level]; returns the last that counts. */
+static int32
+read_levels(const Reader *reader, Level *levels)
+{
+	const Program *program = program_for_reading(reader->books, reader->program_id);
+	int32		tier = tier_of(reader, program, paid_invitees(reader));
+	Earned		earned[REFERRAL_MAX_LEVEL + 1] = {0};
+
+	sum_earned(reader, earned);
+	for (int32 level = 1; level <= program->max_level; level++)
+	{
+		CounterKey	below = {{reader->program_id, DatumGetInt64(reader->key[1]), level}};
+
+		levels[level].members = counters_sum(reader->books, TABLE_DOWNLINE, &below, 3, 0);
+		levels[level].volume_micro = money_narrow(earned[level].volume_micro);
+		levels[level].deposits_micro = money_narrow(earned[level].deposits_micro);
+		levels[level].earnings_micro = money_narrow(earned[level].net_micro);
+		levels[level].rate_bps = rate_bps(program, tier, level);
+	}
+	return program->max_level;
 }
 
 PG_FUNCTION_INFO_V1(referral_level_stats);
@@ -282,27 +338,65 @@ referral_level_stats(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (find_reader(&reader, PG_GETARG_DATUM(0)))
 	{
-		Books	   *books = reader.books;
-		const Program *program = program_read(books, reader.program_id);
-		int32		tier = tier_of(&reader, program, paid_invitees(&reader));
-		Earned		levels[REFERRAL_MAX_LEVEL + 1] = {0};
+		Level		levels[REFERRAL_MAX_LEVEL + 1] = {0};
+		int32		last = read_levels(&reader, levels);
 
-		sum_earned(&reader, levels);
-		for (int32 level = 1; level <= program->max_level; level++)
+		for (int32 level = 1; level <= last; level++)
 		{
-			CounterKey	below = {{reader.program_id, DatumGetInt64(reader.key[1]), level}};
-			const Earned *earned = &levels[level];
-			Datum		values[6];
+			const Level *shown = &levels[level];
+			Datum		values[6] = {Int32GetDatum(level), Int64GetDatum(shown->members),
+				Int64GetDatum(shown->volume_micro), Int64GetDatum(shown->deposits_micro),
+			Int64GetDatum(shown->earnings_micro), Int32GetDatum(shown->rate_bps)};
 			bool		nulls[6] = {false};
 
-			values[0] = Int32GetDatum(level);
-			values[1] = Int64GetDatum(counters_sum(books, TABLE_DOWNLINE, &below, 3, 0));
-			values[2] = Int64GetDatum(money_narrow(earned->volume_micro));
-			values[3] = Int64GetDatum(money_narrow(earned->deposits_micro));
-			values[4] = Int64GetDatum(money_narrow(earned->net_micro));
-			values[5] = Int32GetDatum(program_read_rate(books, reader.program_id, tier, level));
 			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 		}
+	}
+	books_close(reader.books);
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(referral_network);
+
+/*
+ * network(user_id, program_id)
+ */
+Datum
+referral_network(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		user_id = PG_GETARG_DATUM(0);
+	Reader		reader = begin_reading(fcinfo, PG_GETARG_INT64(1));
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (find_reader(&reader, user_id))
+	{
+		Level		levels[REFERRAL_MAX_LEVEL + 1] = {0};
+		Datum		column[5][REFERRAL_MAX_LEVEL];
+		Datum		values[9];
+		bool		nulls[9] = {false};
+
+		(void) read_levels(&reader, levels);
+		for (int i = 0; i < REFERRAL_MAX_LEVEL; i++)
+		{
+			const Level *level = &levels[i + 1];
+
+			column[0][i] = Int64GetDatum(level->members);
+			column[1][i] = Int64GetDatum(level->volume_micro);
+			column[2][i] = Int64GetDatum(level->deposits_micro);
+			column[3][i] = Int64GetDatum(level->earnings_micro);
+			column[4][i] = Int64GetDatum(level->rate_bps);
+		}
+		values[0] = code_of(&reader, user_id, "code_one_uid", &nulls[0]);
+		values[1] = Int64GetDatum(reader.referrer_id);
+		nulls[1] = reader.referrer_id == 0;
+		values[2] = inviter_text(&reader, MEMBER_DISPLAY_NAME, &nulls[2]);
+		values[3] = inviter_text(&reader, MEMBER_IMAGE_URL, &nulls[3]);
+		for (int i = 0; i < 5; i++)
+			values[4 + i] = PointerGetDatum(construct_array(column[i], REFERRAL_MAX_LEVEL,
+															INT8OID, sizeof(int64), true,
+															TYPALIGN_DOUBLE));
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	books_close(reader.books);
 	return (Datum) 0;

@@ -16,6 +16,7 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 /* Column numbers of sql/model/010_program.sql. */
 enum
@@ -201,11 +202,13 @@ read_tiers(Books *books, Program *program)
 		 found = table_find_next(table, 1))
 	{
 		Tier	   *tier;
+		bool		isnull;
 
 		program->tiers = grow(program->tiers, program->ntiers, sizeof(Tier));
 		tier = &program->tiers[program->ntiers++];
 		tier->tier = row_int32(table, TIER_TIER);
 		tier->min_paid_invitees = row_int64(table, TIER_MIN_PAID_INVITEES);
+		tier->label = TextDatumGetCString(row_datum(table, TIER_LABEL, &isnull));
 	}
 	qsort(program->tiers, program->ntiers, sizeof(Tier), compare_tiers);
 }
@@ -293,60 +296,22 @@ program_find(Books *books, int64 program_id)
 }
 
 /*
- * Return of the program, as the run sees it, what readers ask for: its levels
- * and its tiers.  The cache is the engine's, which sees what is committed last.
+ * Return the program for a run that only reads, or NULL: the cached one, which
+ * is what is committed last, whatever the run sees of the rest.
  */
 const Program *
-program_read(Books *books, int64 program_id)
+program_for_reading(Books *books, int64 program_id)
 {
-	Table	   *table = books_table(books, TABLE_PROGRAM);
-	Datum		key = Int64GetDatum(program_id);
-	MemoryContext old = MemoryContextSwitchTo(books->context);
-	Program    *program = palloc0(sizeof(Program));
-	bool		isnull;
+	Snapshot	seen = books->snapshot;
+	const Program *program;
 
-	if (table_find(books, table, 1, &key))
-	{
-		program->program_id = program_id;
-		program->max_level = row_int32(table, PROGRAM_MAX_LEVEL);
-		program->auto_tier = DatumGetBool(row_datum(table, PROGRAM_AUTO_TIER, &isnull));
-		read_tiers(books, program);
-	}
-	MemoryContextSwitchTo(old);
+	program_cache_begin();
+	books->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	program = program_find(books, program_id);
+	books_forget_scans(books);
+	UnregisterSnapshot(books->snapshot);
+	books->snapshot = seen;
 	return program;
-}
-
-/*
- * Return the rate of a level at a tier outside campaigns, as the run sees it; 0
- * where there is none.
- */
-int32
-program_read_rate(Books *books, int64 program_id, int32 tier, int32 level)
-{
-	Table	   *table = books_table(books, TABLE_RATE);
-	Datum		key[4] = {Int64GetDatum(program_id), Int64GetDatum(0),
-	Int32GetDatum(tier), Int32GetDatum(level)};
-	bool		found = table_find(books, table, 4, key);
-
-	if (!found && tier != 0)
-	{
-		key[2] = Int32GetDatum(0);
-		found = table_find(books, table, 4, key);
-	}
-	return found ? row_int32(table, RATE_RATE_BPS) : 0;
-}
-
-/*
- * Return the label of a tier, a text of the run; null where there is none.
- */
-Datum
-program_read_label(Books *books, int64 program_id, int32 tier, bool *isnull)
-{
-	Table	   *table = books_table(books, TABLE_TIER);
-	Datum		key[2] = {Int64GetDatum(program_id), Int32GetDatum(tier)};
-
-	*isnull = !table_find(books, table, 2, key);
-	return *isnull ? (Datum) 0 : row_text(books, table, TIER_LABEL, isnull);
 }
 
 /*

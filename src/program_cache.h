@@ -13,6 +13,7 @@ typedef struct Tier
 {
 	int32		tier;
 	int64		min_paid_invitees;
+	char	   *label;
 } Tier;
 
 typedef struct Rate
@@ -70,11 +71,7 @@ typedef struct Program
 extern void program_cache_init(void);
 extern void program_cache_begin(void);
 extern const Program *program_find(Books *books, int64 program_id);
-extern const Program *program_read(Books *books, int64 program_id);
-extern int32 program_read_rate(Books *books, int64 program_id, int32 tier,
-							   int32 level);
-extern Datum program_read_label(Books *books, int64 program_id, int32 tier,
-								bool *isnull);
+extern const Program *program_for_reading(Books *books, int64 program_id);
 extern const Campaign *program_campaign(const Program *program,
 										int64 campaign_id);
 extern int32 program_tier(const Program *program, int32 stored_tier,

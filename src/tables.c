@@ -68,6 +68,7 @@ static const struct
 	{"reward_grant", RowExclusiveLock},
 	{"funnel", RowExclusiveLock},
 	{"event_pending", RowExclusiveLock},
+	{"api_grant", AccessShareLock},
 };
 
 /* A quarter of a page: half of what counters keep free (040_counter.sql). */
@@ -210,11 +211,10 @@ end_range(Table *table)
 }
 
 /*
- * See what was committed, and what this transaction wrote, up to now.  For
- * after locks were waited for; scans begun earlier are ended.
+ * End the scans that were begun, since they have the snapshot of then.
  */
 void
-books_refresh(Books *books)
+books_forget_scans(Books *books)
 {
 	for (int id = 0; id < TABLE_COUNT; id++)
 	{
@@ -229,6 +229,16 @@ books_refresh(Books *books)
 		if (table)
 			end_range(table);
 	}
+}
+
+/*
+ * See what was committed, and what this transaction wrote, up to now.  For
+ * after locks were waited for; scans begun earlier are ended.
+ */
+void
+books_refresh(Books *books)
+{
+	books_forget_scans(books);
 	if (books->snapshot)
 		UnregisterSnapshot(books->snapshot);
 	CommandCounterIncrement();
@@ -250,7 +260,8 @@ close_table(Table *table)
 		ExecDropSingleTupleTableSlot(table->next);
 	for (int i = 0; table->indexes && i < table->indexes->ri_NumIndices; i++)
 		index_close(table->indexes->ri_IndexRelationDescs[i], NoLock);
-	index_close(table->key, NoLock);
+	if (table->key)
+		index_close(table->key, NoLock);
 	table_close(table->rel, NoLock);
 }
 
@@ -325,12 +336,15 @@ books_table(Books *books, TableId id)
 				 errdetail("Table \"%s\" has another access method.",
 						   RelationGetRelationName(table->rel)),
 				 errhint("Use ALTER TABLE ... SET ACCESS METHOD heap.")));
-	table->key = index_open(RelationGetPrimaryKeyIndex(table->rel),
-							AccessShareLock);
-	table->nkeys = IndexRelationGetNumberOfKeyAttributes(table->key);
-	Assert(table->nkeys <= TABLE_MAX_KEYS);
-	for (int i = 0; i < table->nkeys; i++)
-		init_equality(&table->scankey[i], table->key, i);
+	if (id != TABLE_API_GRANT)	/* a few rows without a key */
+	{
+		table->key = index_open(RelationGetPrimaryKeyIndex(table->rel),
+								AccessShareLock);
+		table->nkeys = IndexRelationGetNumberOfKeyAttributes(table->key);
+		Assert(table->nkeys <= TABLE_MAX_KEYS);
+		for (int i = 0; i < table->nkeys; i++)
+			init_equality(&table->scankey[i], table->key, i);
+	}
 	table->row = table_slot_create(table->rel, NULL);
 	books->table[id] = table;
 	MemoryContextSwitchTo(old);

@@ -47,6 +47,7 @@ typedef enum TableId
 	TABLE_REWARD_GRANT,
 	TABLE_FUNNEL,
 	TABLE_EVENT_PENDING,
+	TABLE_API_GRANT,
 	TABLE_COUNT
 } TableId;
 
@@ -110,6 +111,7 @@ extern bool table_is_empty(Oid namespace, TableId id);
 
 extern Books *books_open(Oid namespace);
 extern Books *books_read(Oid namespace);
+extern void books_forget_scans(Books *books);
 extern void books_refresh(Books *books);
 extern void books_close(Books *books);
 

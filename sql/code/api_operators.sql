@@ -1,13 +1,7 @@
 -- Wrappers of schema referral_api for clicks and for what operators do; see api.sql.
 
-CREATE FUNCTION referral.request_header(name text)
-    RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN nullif(referral.json_setting('request.headers') ->> request_header.name, '');
-END
-$$;
+CREATE FUNCTION referral.request_header(name text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'referral_request_header';
 COMMENT ON FUNCTION referral.request_header(text) IS
 'A header of the request as the HTTP server passed it on, NULL where there is none.
 name: in lower case.';

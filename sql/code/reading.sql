@@ -23,7 +23,7 @@ CREATE FUNCTION referral.referral_overview(
     user_id text,
     program_id bigint DEFAULT referral.current_program())
     RETURNS SETOF referral.overview
-    LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 1 AS 'MODULE_PATHNAME', 'referral_overview';
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'referral_overview';
 COMMENT ON FUNCTION referral.referral_overview(text, bigint) IS
 'One member at a glance: codes, tier, rate, paid invitees, balance, who invited him.
 user_id: the application''s id of the member. One row; none for an unknown user. Balances are in
@@ -166,12 +166,25 @@ CREATE FUNCTION referral.level_stats(
     user_id text,
     program_id bigint DEFAULT referral.current_program())
     RETURNS SETOF referral.level_row
-    LANGUAGE c STABLE STRICT PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'referral_level_stats';
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'referral_level_stats';
 COMMENT ON FUNCTION referral.level_stats(text, bigint) IS
 'What stands and was earned on each level below a member: a row for every level from 1 to the
 program''s max_level, zeros included.
 user_id: the application''s id of the member; none for an unknown one. Amounts are in micro-units,
 earnings net of reversals; rate_bps in basis points.
+Errors: 22003 if a sum of one level does not fit bigint.';
+
+CREATE FUNCTION referral.network(user_id text, program_id bigint,
+                                 OUT primary_code text, OUT inviter_id bigint,
+                                 OUT inviter_display text, OUT inviter_image text,
+                                 OUT members bigint[], OUT volume_micro bigint[],
+                                 OUT deposits_micro bigint[], OUT earnings_micro bigint[],
+                                 OUT rate_bps bigint[])
+    RETURNS SETOF record
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'referral_network';
+COMMENT ON FUNCTION referral.network(text, bigint) IS
+'A member''s code, who referred him, and the columns of level_stats() as arrays by level, with zeros
+from the program''s max_level on. One row; none for an unknown user. For /intotes.
 Errors: 22003 if a sum of one level does not fit bigint.';
 
 CREATE FUNCTION referral.earnings_by_day(

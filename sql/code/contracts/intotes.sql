@@ -8,41 +8,35 @@ CREATE FUNCTION referral.intotes_info()
 AS $$
 DECLARE
     me CONSTANT referral.principal := referral.signed_in();
+    network record;
+    level json[];
+    earnings bigint;
+    volume bigint;
+    total_earnings bigint := 0;
+    total_volume bigint := 0;
 BEGIN
-    RETURN (
-        SELECT json_build_object(
-                   'referral_code', (SELECT c.code
-                                       FROM referral.code AS c
-                                      WHERE c.program_id = me.program_id
-                                        AND c.user_id = me.user_id
-                                        AND c.kind = 'uid'),
-                   'referrer', (SELECT json_build_object('name', coalesce(r.display_name, ''),
-                                                         'image_url', r.image_url)
-                                  FROM referral.member AS m
-                                       JOIN referral.member AS r
-                                         ON r.program_id = m.program_id
-                                        AND r.member_id = m.referrer_id
-                                 WHERE m.program_id = me.program_id
-                                   AND m.user_id = me.user_id),
-                   -- Sums of what is shown, so that a reader who adds up gets them.
-                   'total_earnings', sum(k.earnings),
-                   'total_referrals', sum(k.members),
-                   'total_volume', sum(k.volume),
-                   'total_deposits', floor(coalesce(sum(k.deposits_micro), 0) / 10000),
-                   'stats', json_object_agg(
-                       'level' || k.level,
-                       json_build_object('count', k.members, 'total_volume', k.volume,
-                                         'earnings', k.earnings, 'fee', k.fee)))
-          FROM (SELECT shown.level,
-                       coalesce(s.members, 0) AS members,
-                       floor(coalesce(s.volume_micro, 0) / 10000::numeric) AS volume,
-                       floor(coalesce(s.earnings_micro, 0) / 10000::numeric) AS earnings,
-                       trim_scale(coalesce(s.rate_bps, 0) / 10000::numeric) AS fee,
-                       s.deposits_micro
-                  FROM generate_series(1, 3) AS shown(level)
-                       LEFT JOIN referral.level_stats(me.user_id, me.program_id) AS s
-                              ON s.level = shown.level
-                 ORDER BY shown.level) AS k);
+    SELECT * INTO network FROM referral.network(me.user_id, me.program_id);
+    -- The totals are sums of what is shown, so that a reader who adds up gets them.
+    FOR n IN 1 .. 3 LOOP
+        earnings := floor(network.earnings_micro[n] / 10000::numeric);
+        volume := floor(network.volume_micro[n] / 10000::numeric);
+        level[n] := json_build_object(
+            'count', network.members[n], 'total_volume', volume, 'earnings', earnings,
+            'fee', trim_scale(network.rate_bps[n] / 10000::numeric));
+        total_earnings := total_earnings + earnings;
+        total_volume := total_volume + volume;
+    END LOOP;
+    RETURN json_build_object(
+        'referral_code', network.primary_code,
+        'referrer', CASE WHEN network.inviter_id IS NOT NULL THEN json_build_object(
+                        'name', coalesce(network.inviter_display, ''),
+                        'image_url', network.inviter_image) END,
+        'total_earnings', total_earnings,
+        'total_referrals', network.members[1] + network.members[2] + network.members[3],
+        'total_volume', total_volume,
+        'total_deposits', floor((network.deposits_micro[1]::numeric + network.deposits_micro[2]
+                                 + network.deposits_micro[3]) / 10000),
+        'stats', json_build_object('level1', level[1], 'level2', level[2], 'level3', level[3]));
 END
 $$;
 COMMENT ON FUNCTION referral.intotes_info() IS
