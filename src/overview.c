@@ -13,7 +13,6 @@
 #include "counters.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "money.h"
 #include "program_cache.h"
 #include "utils/array.h"
@@ -134,37 +133,38 @@ rate_bps(const Program *program, int32 tier, int32 level)
 	return rate ? rate->rate_bps : 0;
 }
 
+typedef struct EarnedSum
+{
+	Earned	   *levels;
+	TimestampTz now;
+} EarnedSum;
+
+static void
+add_earned(HeapTuple row, TupleDesc desc, void *state)
+{
+	EarnedSum  *sum = state;
+	bool		isnull;
+	Earned	   *level = &sum->levels[DatumGetInt16(heap_getattr(row, EARNING_COLUMN_LEVEL, desc, &isnull))];
+	int64		net = DatumGetInt64(heap_getattr(row, EARNING_COLUMN_AMOUNT_MICRO, desc, &isnull)) -
+		DatumGetInt64(heap_getattr(row, EARNING_COLUMN_REVERSED_MICRO, desc, &isnull));
+
+	level->net_micro += net;
+	if (DatumGetTimestampTz(heap_getattr(row, EARNING_COLUMN_AVAILABLE_AT, desc, &isnull)) > sum->now)
+		level->pending_micro += net;
+	level->volume_micro +=
+		DatumGetInt64(heap_getattr(row, EARNING_COLUMN_VOLUME_MICRO, desc, &isnull));
+	level->deposits_micro +=
+		DatumGetInt64(heap_getattr(row, EARNING_COLUMN_DEPOSITS_MICRO, desc, &isnull));
+}
+
 /* Add up the member's counters, by level. */
 static void
 sum_earned(const Reader *reader, Earned *levels)
 {
-	Table	   *table = books_table(reader->books, TABLE_EARNING);
-	IndexScanDesc scan = index_beginscan(table->rel, table->key,
-										 reader->books->snapshot, 2, 0);
-	TupleTableSlot *row = table->row;
-	const Datum *value = row->tts_values - 1;	/* by column number */
-	TimestampTz now = GetCurrentStatementStartTimestamp();
+	EarnedSum	sum = {levels, GetCurrentStatementStartTimestamp()};
 
-	for (int i = 0; i < 2; i++)
-		table->scankey[i].sk_argument = reader->key[i];
-	index_rescan(scan, table->scankey, 2, NULL, 0);
-	while (index_getnext_slot(scan, ForwardScanDirection, row))
-	{
-		Earned	   *level;
-		int64		net;
-
-		CHECK_FOR_INTERRUPTS();
-		slot_getsomeattrs(row, EARNING_COLUMN_REVERSED_MICRO);
-		level = &levels[DatumGetInt16(value[EARNING_COLUMN_LEVEL])];
-		net = DatumGetInt64(value[EARNING_COLUMN_AMOUNT_MICRO]) -
-			DatumGetInt64(value[EARNING_COLUMN_REVERSED_MICRO]);
-		level->net_micro += net;
-		if (DatumGetTimestampTz(value[EARNING_COLUMN_AVAILABLE_AT]) > now)
-			level->pending_micro += net;
-		level->volume_micro += DatumGetInt64(value[EARNING_COLUMN_VOLUME_MICRO]);
-		level->deposits_micro += DatumGetInt64(value[EARNING_COLUMN_DEPOSITS_MICRO]);
-	}
-	index_endscan(scan);
+	table_each(reader->books, books_table(reader->books, TABLE_EARNING), 2,
+			   reader->key, add_earned, &sum);
 }
 
 /* The one place that says what a balance is. */
