@@ -163,6 +163,7 @@ END $$;
 CREATE FUNCTION public.http_signed_in() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$
     SELECT pg_temp.outcome('referral.signed_in()') $$;
 GRANT USAGE ON SCHEMA public TO PUBLIC;
+SELECT FROM referral.enroll('5', program_id => 1);
 SELECT is(pg_temp.signs_in(login, role, claims), answer, format('%s as %s: %s', login, role, left(claims, 60)))
   FROM (VALUES
     ('http_login', 'http_member', '{"sub": "ada", "program_id": 1}', '(ada,1)'),
@@ -181,8 +182,8 @@ SELECT is(pg_temp.signs_in(login, role, claims), answer, format('%s as %s: %s', 
     ('http_anon', 'http_anon', '{"sub": "ada", "program_id": 1}', '42501 unauthenticated'),
     ('http_member', 'http_member', '{"sub": "ada", "program_id": 1}', '42501 unauthenticated')
     ) v(login, role, claims, answer);
-SELECT results_eq('SELECT program_id, user_id COLLATE "default" FROM referral.member ORDER BY 1',
-                  $$ VALUES (1::bigint, 'ada'), (2, 'ada') $$, 'who was let in is a member, nobody else');
+SELECT results_eq('SELECT program_id, user_id COLLATE "default" FROM referral.member ORDER BY 1, 2',
+                  $$ VALUES (1::bigint, '5'), (1, 'ada'), (2, 'ada') $$, 'who was let in is a member, nobody else');
 
 -- What /intotes shows: the levels of level_stats(), in whole units.
 INSERT INTO referral.program (program_id, name, max_level) VALUES (3, 'three', 4);
