@@ -2,8 +2,8 @@
  * caller.c
  *	  Who asks through the HTTP server, if he is a member already.
  *
- * This is asked at each request to a published contract.  It says nothing of
- * anybody else: who is no member yet, or is refused, is for SQL.
+ * This is asked at each request to a published contract.  Who is no member yet,
+ * or is to be told why he is refused, is left to SQL.
  */
 #include "json_setting.h"
 
@@ -12,6 +12,8 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "tables.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -74,30 +76,23 @@ program_of(const JsonField *claim, int64 *program_id)
 	return true;
 }
 
-PG_FUNCTION_INFO_V1(referral_signed_in_member);
-
-/*
- * signed_in_member()
- */
-Datum
-referral_signed_in_member(PG_FUNCTION_ARGS)
+/* The claims name him, and he is a member. */
+static bool
+find_caller(Oid namespace, Datum *values)
 {
 	JsonField	claims[2] = {{.name = "sub"}, {.name = "program_id"}};
 	Books	   *books;
 	int64		program_id;
 	bool		found;
-	Datum		values[2];
-	bool		nulls[2] = {false};
-	TupleDesc	desc;
 
 	if (!json_setting_fields("request.jwt.claims", claims, 2) ||
 		!claims[0].value || !claims[0].is_string ||
 		!program_of(&claims[1], &program_id))
-		PG_RETURN_NULL();
+		return false;
 
 	values[0] = CStringGetTextDatum(claims[0].value);
 	values[1] = Int64GetDatum(program_id);
-	books = books_read(get_func_namespace(fcinfo->flinfo->fn_oid));
+	books = books_read(namespace);
 	found = is_granted(books);
 	if (found)
 	{
@@ -107,9 +102,29 @@ referral_signed_in_member(PG_FUNCTION_ARGS)
 							  "member_program_id_user_id_key", 2, key);
 	}
 	books_close(books);
-	if (!found)
-		PG_RETURN_NULL();
+	return found;
+}
 
+PG_FUNCTION_INFO_V1(referral_signed_in);
+
+/*
+ * signed_in()
+ */
+Datum
+referral_signed_in(PG_FUNCTION_ARGS)
+{
+	Oid			namespace = get_func_namespace(fcinfo->flinfo->fn_oid);
+	Datum		values[2];
+	bool		nulls[2] = {false};
+	TupleDesc	desc;
+
+	if (!find_caller(namespace, values))
+	{
+		List	   *name = list_make2(makeString(get_namespace_name(namespace)),
+									  makeString("sign_in"));
+
+		return OidFunctionCall0(LookupFuncName(name, 0, NULL, false));
+	}
 	(void) get_call_result_type(fcinfo, NULL, &desc);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }

@@ -13,7 +13,6 @@
 #include "counters.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "money.h"
 #include "program_cache.h"
 #include "utils/array.h"
@@ -30,10 +29,14 @@ enum
 	MEMBER_REFERRER_ID = 3,
 	MEMBER_TIER = 4,
 	MEMBER_TIER_PINNED = 5,
+	MEMBER_INVITEES = 7,
 	MEMBER_DISPLAY_NAME = 9,
 	MEMBER_IMAGE_URL = 10,
 
-	CODE_CODE = 4
+	CODE_CODE = 4,
+
+	DOWNLINE_LEVEL = 3,
+	DOWNLINE_MEMBERS = 5
 };
 
 /* A member as the query sees him. */
@@ -45,6 +48,7 @@ typedef struct Reader
 	int64		referrer_id;	/* 0 = nobody */
 	int32		stored_tier;
 	bool		tier_pinned;
+	int64		invitees;		/* at least as many as paid */
 } Reader;
 
 /* Sums of his counters on one level; net of reversals. */
@@ -87,6 +91,8 @@ find_reader(Reader *reader, Datum user_id)
 	reader->referrer_id = row_int64(table, MEMBER_REFERRER_ID);
 	reader->stored_tier = row_int32(table, MEMBER_TIER);
 	reader->tier_pinned = DatumGetBool(row_datum(table, MEMBER_TIER_PINNED, &isnull));
+	reader->invitees = row_is_null(table, MEMBER_INVITEES) ? PG_INT64_MAX
+		: DatumGetInt16(row_datum(table, MEMBER_INVITEES, &isnull));
 	return true;
 }
 
@@ -127,37 +133,38 @@ rate_bps(const Program *program, int32 tier, int32 level)
 	return rate ? rate->rate_bps : 0;
 }
 
+typedef struct EarnedSum
+{
+	Earned	   *levels;
+	TimestampTz now;
+} EarnedSum;
+
+static void
+add_earned(HeapTuple row, TupleDesc desc, void *state)
+{
+	EarnedSum  *sum = state;
+	bool		isnull;
+	Earned	   *level = &sum->levels[DatumGetInt16(heap_getattr(row, EARNING_COLUMN_LEVEL, desc, &isnull))];
+	int64		net = DatumGetInt64(heap_getattr(row, EARNING_COLUMN_AMOUNT_MICRO, desc, &isnull)) -
+		DatumGetInt64(heap_getattr(row, EARNING_COLUMN_REVERSED_MICRO, desc, &isnull));
+
+	level->net_micro += net;
+	if (DatumGetTimestampTz(heap_getattr(row, EARNING_COLUMN_AVAILABLE_AT, desc, &isnull)) > sum->now)
+		level->pending_micro += net;
+	level->volume_micro +=
+		DatumGetInt64(heap_getattr(row, EARNING_COLUMN_VOLUME_MICRO, desc, &isnull));
+	level->deposits_micro +=
+		DatumGetInt64(heap_getattr(row, EARNING_COLUMN_DEPOSITS_MICRO, desc, &isnull));
+}
+
 /* Add up the member's counters, by level. */
 static void
 sum_earned(const Reader *reader, Earned *levels)
 {
-	Table	   *table = books_table(reader->books, TABLE_EARNING);
-	IndexScanDesc scan = index_beginscan(table->rel, table->key,
-										 reader->books->snapshot, 2, 0);
-	TupleTableSlot *row = table->row;
-	const Datum *value = row->tts_values - 1;	/* by column number */
-	TimestampTz now = GetCurrentStatementStartTimestamp();
+	EarnedSum	sum = {levels, GetCurrentStatementStartTimestamp()};
 
-	for (int i = 0; i < 2; i++)
-		table->scankey[i].sk_argument = reader->key[i];
-	index_rescan(scan, table->scankey, 2, NULL, 0);
-	while (index_getnext_slot(scan, ForwardScanDirection, row))
-	{
-		Earned	   *level;
-		int64		net;
-
-		CHECK_FOR_INTERRUPTS();
-		slot_getsomeattrs(row, EARNING_COLUMN_REVERSED_MICRO);
-		level = &levels[DatumGetInt16(value[EARNING_COLUMN_LEVEL])];
-		net = DatumGetInt64(value[EARNING_COLUMN_AMOUNT_MICRO]) -
-			DatumGetInt64(value[EARNING_COLUMN_REVERSED_MICRO]);
-		level->net_micro += net;
-		if (DatumGetTimestampTz(value[EARNING_COLUMN_AVAILABLE_AT]) > now)
-			level->pending_micro += net;
-		level->volume_micro += DatumGetInt64(value[EARNING_COLUMN_VOLUME_MICRO]);
-		level->deposits_micro += DatumGetInt64(value[EARNING_COLUMN_DEPOSITS_MICRO]);
-	}
-	index_endscan(scan);
+	table_each(reader->books, books_table(reader->books, TABLE_EARNING), 2,
+			   reader->key, add_earned, &sum);
 }
 
 /* The one place that says what a balance is. */
@@ -307,20 +314,29 @@ static int32
 read_levels(const Reader *reader, Level *levels)
 {
 	const Program *program = program_for_reading(reader->books, reader->program_id);
-	int32		tier = tier_of(reader, program, paid_invitees(reader));
+	Table	   *below = books_table(reader->books, TABLE_DOWNLINE);
+	bool		may_rise = program_tier_can_rise(program, reader->stored_tier, reader->invitees);
+	int32		tier = tier_of(reader, program, may_rise ? paid_invitees(reader) : 0);
 	Earned		earned[REFERRAL_MAX_LEVEL + 1] = {0};
 
+	for (bool found = table_find(reader->books, below, 2, reader->key); found;
+		 found = table_find_next(below, 2))
+	{
+		bool		isnull;
+		Level	   *level = &levels[DatumGetInt16(row_datum(below, DOWNLINE_LEVEL, &isnull))];
+
+		level->members = money_add(level->members, row_int64(below, DOWNLINE_MEMBERS));
+	}
 	sum_earned(reader, earned);
 	for (int32 level = 1; level <= program->max_level; level++)
 	{
-		CounterKey	below = {{reader->program_id, DatumGetInt64(reader->key[1]), level}};
-
-		levels[level].members = counters_sum(reader->books, TABLE_DOWNLINE, &below, 3, 0);
 		levels[level].volume_micro = money_narrow(earned[level].volume_micro);
 		levels[level].deposits_micro = money_narrow(earned[level].deposits_micro);
 		levels[level].earnings_micro = money_narrow(earned[level].net_micro);
 		levels[level].rate_bps = rate_bps(program, tier, level);
 	}
+	for (int32 level = program->max_level + 1; level <= REFERRAL_MAX_LEVEL; level++)
+		levels[level].members = 0;	/* counted, for when max_level grows */
 	return program->max_level;
 }
 
@@ -356,45 +372,63 @@ referral_level_stats(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Micro-units in whole units of unit_micro, rounded down. */
+static int64
+in_units(int128 micro, int64 unit_micro)
+{
+	return money_narrow(micro / unit_micro - (micro % unit_micro < 0 ? 1 : 0));
+}
+
 PG_FUNCTION_INFO_V1(referral_network);
 
 /*
- * network(user_id, program_id)
+ * network(user_id, levels, unit_micro, program_id)
  */
 Datum
 referral_network(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Datum		user_id = PG_GETARG_DATUM(0);
-	Reader		reader = begin_reading(fcinfo, PG_GETARG_INT64(1));
+	int32		nlevels = Max(0, Min(PG_GETARG_INT32(1), REFERRAL_MAX_LEVEL));
+	int64		unit_micro = Max(1, PG_GETARG_INT64(2));
+	Reader		reader = begin_reading(fcinfo, PG_GETARG_INT64(3));
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (find_reader(&reader, user_id))
 	{
 		Level		levels[REFERRAL_MAX_LEVEL + 1] = {0};
-		Datum		column[5][REFERRAL_MAX_LEVEL];
-		Datum		values[9];
-		bool		nulls[9] = {false};
+		Datum		column[4][REFERRAL_MAX_LEVEL];
+		int128		sum[3] = {0};
+		int128		deposits_micro = 0;
+		Datum		values[12];
+		bool		nulls[12] = {false};
 
 		(void) read_levels(&reader, levels);
-		for (int i = 0; i < REFERRAL_MAX_LEVEL; i++)
+		for (int i = 0; i < nlevels; i++)
 		{
 			const Level *level = &levels[i + 1];
+			int64		shown[4] = {level->members,
+				in_units(level->volume_micro, unit_micro),
+				in_units(level->earnings_micro, unit_micro),
+			level->rate_bps};
 
-			column[0][i] = Int64GetDatum(level->members);
-			column[1][i] = Int64GetDatum(level->volume_micro);
-			column[2][i] = Int64GetDatum(level->deposits_micro);
-			column[3][i] = Int64GetDatum(level->earnings_micro);
-			column[4][i] = Int64GetDatum(level->rate_bps);
+			for (int c = 0; c < 4; c++)
+				column[c][i] = Int64GetDatum(shown[c]);
+			for (int c = 0; c < 3; c++)
+				sum[c] += shown[c];
+			deposits_micro += level->deposits_micro;
 		}
 		values[0] = code_of(&reader, user_id, "code_one_uid", &nulls[0]);
 		values[1] = Int64GetDatum(reader.referrer_id);
 		nulls[1] = reader.referrer_id == 0;
 		values[2] = inviter_text(&reader, MEMBER_DISPLAY_NAME, &nulls[2]);
 		values[3] = inviter_text(&reader, MEMBER_IMAGE_URL, &nulls[3]);
-		for (int i = 0; i < 5; i++)
-			values[4 + i] = PointerGetDatum(construct_array(column[i], REFERRAL_MAX_LEVEL,
-															INT8OID, sizeof(int64), true,
+		for (int c = 0; c < 3; c++)
+			values[4 + c] = Int64GetDatum(money_narrow(sum[c]));
+		values[7] = Int64GetDatum(in_units(deposits_micro, unit_micro));
+		for (int c = 0; c < 4; c++)
+			values[8 + c] = PointerGetDatum(construct_array(column[c], nlevels, INT8OID,
+															sizeof(int64), true,
 															TYPALIGN_DOUBLE));
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}

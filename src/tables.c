@@ -450,6 +450,54 @@ table_find_next(Table *table, int nkeys)
 }
 
 /*
+ * Visit each row whose key begins with key[0 .. nkeys-1], in no order.  For sums
+ * over many: rows of one page are looked at under one lock of it, which takes
+ * half as long as table_find_next().
+ */
+void
+table_each(Books *books, Table *table, int nkeys, const Datum *key,
+		   void (*visit) (HeapTuple row, TupleDesc desc, void *state), void *state)
+{
+	ItemPointerData tids[500];
+	int			ntids;
+
+	begin_find(books, table, nkeys, key);
+	do
+	{
+		Buffer		buffer = InvalidBuffer;
+		ItemPointer tid;
+
+		CHECK_FOR_INTERRUPTS();
+		/* No page of the index is asked for while one of the table is locked. */
+		for (ntids = 0; ntids < (int) lengthof(tids); ntids++)
+		{
+			tid = index_getnext_tid(table->scan[nkeys], ForwardScanDirection);
+			if (!tid)
+				break;
+			tids[ntids] = *tid;
+		}
+		for (int i = 0; i < ntids; i++)
+		{
+			BlockNumber block = ItemPointerGetBlockNumber(&tids[i]);
+			HeapTupleData row;
+
+			if (!BufferIsValid(buffer) || BufferGetBlockNumber(buffer) != block)
+			{
+				if (BufferIsValid(buffer))
+					UnlockReleaseBuffer(buffer);
+				buffer = ReadBuffer(table->rel, block);
+				LockBuffer(buffer, BUFFER_LOCK_SHARE);
+			}
+			if (heap_hot_search_buffer(&tids[i], table->rel, buffer, books->snapshot,
+									   &row, NULL, true))
+				visit(&row, RelationGetDescr(table->rel), state);
+		}
+		if (BufferIsValid(buffer))
+			UnlockReleaseBuffer(buffer);
+	} while (ntids == lengthof(tids));
+}
+
+/*
  * Find the last row, in the order of the key, of those that table_find() finds.
  */
 bool

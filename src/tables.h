@@ -118,6 +118,9 @@ extern void books_close(Books *books);
 extern Table *books_table(Books *books, TableId id);
 extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
 extern bool table_find_next(Table *table, int nkeys);
+extern void table_each(Books *books, Table *table, int nkeys, const Datum *key,
+					   void (*visit) (HeapTuple row, TupleDesc desc, void *state),
+					   void *state);
 extern bool table_find_last(Books *books, Table *table, int nkeys,
 							const Datum *key);
 extern bool table_find_range(Books *books, Table *table, int nkeys,

@@ -173,24 +173,11 @@ Errors: 22P02 invalid_json.';
 
 -- Who asks.
 
-CREATE FUNCTION referral.signed_in_member()
-    RETURNS referral.principal
-    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'referral_signed_in_member';
-COMMENT ON FUNCTION referral.signed_in_member() IS
-'The member who asks, as his token says, where that names a program of which he is a member already,
-and login and role were named to grant_api(); NULL for everybody else. For signed_in().';
-
-CREATE FUNCTION referral.signed_in()
+CREATE FUNCTION referral.sign_in()
     RETURNS referral.principal LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    me CONSTANT referral.principal := referral.signed_in_member();
 BEGIN
-    -- That is nearly everybody who asks.
-    IF me IS NOT NULL THEN
-        RETURN me;
-    END IF;
     IF NOT EXISTS (SELECT FROM referral.api_grant g
                     WHERE g.part IN ('member', 'operator')
                       AND g.role_name = current_setting('role')) THEN
@@ -203,6 +190,12 @@ BEGIN
     RETURN referral.acting_for(NULL);
 END
 $$;
+COMMENT ON FUNCTION referral.sign_in() IS
+'Makes who asks a member, or says why not. For signed_in().
+Errors: 42501 unauthenticated.';
+
+CREATE FUNCTION referral.signed_in() RETURNS referral.principal
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'referral_signed_in';
 COMMENT ON FUNCTION referral.signed_in() IS
 'The member who asks, as his token says; he becomes one at his first request.
 Errors: 42501 unauthenticated.';

@@ -163,6 +163,7 @@ END $$;
 CREATE FUNCTION public.http_signed_in() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$
     SELECT pg_temp.outcome('referral.signed_in()') $$;
 GRANT USAGE ON SCHEMA public TO PUBLIC;
+SELECT FROM referral.enroll('5', program_id => 1);
 SELECT is(pg_temp.signs_in(login, role, claims), answer, format('%s as %s: %s', login, role, left(claims, 60)))
   FROM (VALUES
     ('http_login', 'http_member', '{"sub": "ada", "program_id": 1}', '(ada,1)'),
@@ -181,8 +182,34 @@ SELECT is(pg_temp.signs_in(login, role, claims), answer, format('%s as %s: %s', 
     ('http_anon', 'http_anon', '{"sub": "ada", "program_id": 1}', '42501 unauthenticated'),
     ('http_member', 'http_member', '{"sub": "ada", "program_id": 1}', '42501 unauthenticated')
     ) v(login, role, claims, answer);
-SELECT results_eq('SELECT program_id, user_id COLLATE "default" FROM referral.member ORDER BY 1',
-                  $$ VALUES (1::bigint, 'ada'), (2, 'ada') $$, 'who was let in is a member, nobody else');
+SELECT results_eq('SELECT program_id, user_id COLLATE "default" FROM referral.member ORDER BY 1, 2',
+                  $$ VALUES (1::bigint, '5'), (1, 'ada'), (2, 'ada') $$, 'who was let in is a member, nobody else');
+
+-- What /intotes shows: the levels of level_stats(), in whole units.
+INSERT INTO referral.program (program_id, name, max_level) VALUES (3, 'three', 4);
+INSERT INTO referral.rate (program_id, level, rate_bps) VALUES (3, 1, 1500), (3, 2, 400), (3, 3, 100), (3, 4, 50);
+SELECT FROM referral.attribute('b', referral.enroll('a', 'A', 'http://a', 3), program_id => 3);
+SELECT FROM referral.attribute('c', referral.enroll('b', NULL, NULL, 3), program_id => 3);
+INSERT INTO referral.earning (program_id, member_id, available_at, earned_on, level, part,
+                              amount_micro, volume_micro, deposits_micro, rewards, reversed_micro)
+SELECT 3, m.member_id, '2024-01-01', '2024-01-01', e.*
+  FROM referral.member m,
+       (VALUES (0, 1, 1, 1, 1, 1, 0), (1, 1, 19999, 30000, 5000, 1, 0), (1, 2, 0, 0, 4999, 0, 20000), (2, 1, 9999, 20001, 1, 1, 0),
+               (4, 1, 70000, 70000, 70000, 1, 0)) e(level, part, amount, volume, deposits, rewards, reversed)
+ WHERE m.program_id = 3 AND m.user_id = 'a';
+CREATE FUNCTION pg_temp.network(name text, levels integer, unit bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws(' ', inviter_display, inviter_image, total_members, total_volume, total_earnings, total_deposits,
+                     members, volume, earnings, rate_bps) FROM referral.network($1, $2, $3, 3) $$;
+SELECT is(pg_temp.network('a', 3, 10000), '2 5 -1 1 {1,1,0} {3,2,0} {-1,0,0} {1500,400,100}', 'rounded down, also below zero');
+SELECT is(pg_temp.network('a', 5, 1), '2 120001 79998 80000 {1,1,0,0,0} {30000,20001,0,70000,0} {-1,9999,0,70000,0} {1500,400,100,50,0}',
+          'exact, and nothing below the last level');
+SELECT is(pg_temp.network('a', 99, 1), pg_temp.network('a', 10, 1), 'ten levels at most');
+SELECT is(pg_temp.network('a', -1, 0), '0 0 0 0 {} {} {} {}', 'and none');
+SELECT is(pg_temp.network('b', 1, 1), 'A http://a 1 0 0 0 {1} {0} {0} {1500}', 'who referred him');
+SELECT is(pg_temp.network('nobody', 3, 1), NULL, 'nobody');
+UPDATE referral.program SET max_level = 1 WHERE program_id = 3;
+SELECT is(pg_temp.network('a', 3, 1), '1 30000 -1 9999 {1,0,0} {30000,0,0} {-1,0,0} {1500,0,0}', 'a change of the program counts at once');
+SELECT is((SELECT primary_code FROM referral.network('a', 3, 1, 3)), (SELECT primary_code FROM referral.referral_overview('a', 3)), 'his code');
 
 SELECT * FROM finish();
 ROLLBACK;

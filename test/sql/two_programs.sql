@@ -100,6 +100,7 @@ INSERT INTO reading VALUES
     ('referral.list_invitees(%u, program_id => %p)'),
     ('referral.list_downline(%u, program_id => %p)'),
     ('referral.level_stats(%u, %p)'),
+    ('referral.network(%u, 3, 10000, %p)'),
     ('referral.earnings_by_day(%u, program_id => %p)'),
     ('referral.validate_code(''same'', %u, %p)'),
     ('referral.validate_code(''first-80'', %u, %p)'),

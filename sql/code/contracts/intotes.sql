@@ -8,35 +8,28 @@ CREATE FUNCTION referral.intotes_info()
 AS $$
 DECLARE
     me CONSTANT referral.principal := referral.signed_in();
-    network record;
-    level json[];
-    earnings bigint;
-    volume bigint;
-    total_earnings bigint := 0;
-    total_volume bigint := 0;
 BEGIN
-    SELECT * INTO network FROM referral.network(me.user_id, me.program_id);
-    -- The totals are sums of what is shown, so that a reader who adds up gets them.
-    FOR n IN 1 .. 3 LOOP
-        earnings := floor(network.earnings_micro[n] / 10000::numeric);
-        volume := floor(network.volume_micro[n] / 10000::numeric);
-        level[n] := json_build_object(
-            'count', network.members[n], 'total_volume', volume, 'earnings', earnings,
-            'fee', trim_scale(network.rate_bps[n] / 10000::numeric));
-        total_earnings := total_earnings + earnings;
-        total_volume := total_volume + volume;
-    END LOOP;
-    RETURN json_build_object(
-        'referral_code', network.primary_code,
-        'referrer', CASE WHEN network.inviter_id IS NOT NULL THEN json_build_object(
-                        'name', coalesce(network.inviter_display, ''),
-                        'image_url', network.inviter_image) END,
-        'total_earnings', total_earnings,
-        'total_referrals', network.members[1] + network.members[2] + network.members[3],
-        'total_volume', total_volume,
-        'total_deposits', floor((network.deposits_micro[1]::numeric + network.deposits_micro[2]
-                                 + network.deposits_micro[3]) / 10000),
-        'stats', json_build_object('level1', level[1], 'level2', level[2], 'level3', level[3]));
+    RETURN (
+        SELECT json_build_object(
+                   'referral_code', n.primary_code,
+                   'referrer', CASE WHEN n.inviter_id IS NOT NULL THEN json_build_object(
+                                   'name', coalesce(n.inviter_display, ''),
+                                   'image_url', n.inviter_image) END,
+                   'total_earnings', n.total_earnings,
+                   'total_referrals', n.total_members,
+                   'total_volume', n.total_volume,
+                   'total_deposits', n.total_deposits,
+                   'stats', json_build_object(
+                       'level1', json_build_object(
+                           'count', n.members[1], 'total_volume', n.volume[1],
+                           'earnings', n.earnings[1], 'fee', n.rate_bps[1] / 10000::float8),
+                       'level2', json_build_object(
+                           'count', n.members[2], 'total_volume', n.volume[2],
+                           'earnings', n.earnings[2], 'fee', n.rate_bps[2] / 10000::float8),
+                       'level3', json_build_object(
+                           'count', n.members[3], 'total_volume', n.volume[3],
+                           'earnings', n.earnings[3], 'fee', n.rate_bps[3] / 10000::float8)))
+          FROM referral.network(me.user_id, 3, 10000, me.program_id) AS n);
 END
 $$;
 COMMENT ON FUNCTION referral.intotes_info() IS
