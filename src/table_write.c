@@ -2,7 +2,7 @@
  * table_write.c
  *	  The engine's tables: insert, update, delete, one row or many.
  *
- * The second half of tables.c, whose rules hold here, too.
+ * The third part of tables.c, whose rules hold here, too.
  */
 #include "tables.h"
 

@@ -116,6 +116,8 @@ extern void books_refresh(Books *books);
 extern void books_close(Books *books);
 
 extern Table *books_table(Books *books, TableId id);
+extern void init_equality(ScanKey scankey, Relation index, int i);
+extern void table_end_range(Table *table);
 extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
 extern bool table_find_next(Table *table, int nkeys);
 extern void table_each(Books *books, Table *table, int nkeys, const Datum *key,
