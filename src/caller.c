@@ -120,9 +120,9 @@ referral_signed_in(PG_FUNCTION_ARGS)
 
 	if (!find_caller(namespace, values))
 	{
-		List	   *name = list_make2(makeString(get_namespace_name(namespace)),
-									  makeString("sign_in"));
+		List	   *name = list_make1(makeString(get_namespace_name(namespace)));
 
+		name = lappend(name, makeString("sign_in"));
 		return OidFunctionCall0(LookupFuncName(name, 0, NULL, false));
 	}
 	(void) get_call_result_type(fcinfo, NULL, &desc);

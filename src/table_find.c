@@ -131,13 +131,13 @@ table_each(Books *books, Table *table, int nkeys, const Datum *key,
 	do
 	{
 		Buffer		buffer = InvalidBuffer;
-		ItemPointer tid;
 
 		CHECK_FOR_INTERRUPTS();
 		/* No page of the index is asked for while one of the table is locked. */
 		for (ntids = 0; ntids < (int) lengthof(tids); ntids++)
 		{
-			tid = index_getnext_tid(table->scan[nkeys], ForwardScanDirection);
+			ItemPointer tid = index_getnext_tid(table->scan[nkeys], ForwardScanDirection);
+
 			if (!tid)
 				break;
 			tids[ntids] = *tid;
