@@ -54,7 +54,7 @@ test('the root is the document of the native surface, whoever asks and however',
         assert.deepEqual(body, document);
     }
     assert.equal((await send('POST', '/', { body: '{}' })).status, 405);
-    for (const name of ['openapi', ...CONTRACTS]) {
+    for (const name of ['openapi', 'contract']) {
         const { status, body } = await send('POST', `/rpc/${name}`, { body: '{}' });
         assert.deepEqual([status, body.message], [404, 'not_found'], name);
     }
