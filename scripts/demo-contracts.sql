@@ -83,6 +83,8 @@ SET referral.program_id = :program;
 INSERT INTO referral.rate (program_id, level, rate_bps)
 VALUES (:program, 1, 1500), (:program, 2, 400), (:program, 3, 100);
 
+-- The documentation's numbers of members stay free.
+SELECT setval('referral.member_id_seq', greatest(last_value, 310)) FROM referral.member_id_seq;
 SELECT FROM referral.enroll('bob', 'Bob', 'https://cdn.intotes.com/avatars/10.jpg');
 SELECT pg_temp.join_under('anna', 'bob', 'Anna');
 SELECT pg_temp.known_by('anna', 'ABC123XY');
@@ -114,7 +116,7 @@ SELECT pg_temp.join_under('mike', 'boris', 'crypto_mike', 'https://cdn.intotes.c
                           '2025-09-15T08:30:00Z');
 SELECT setval('referral.member_id_seq', 310, false);
 SELECT pg_temp.join_under('king', 'jane', 'betking99', NULL, '2025-10-02T16:45:00Z');
-SELECT setval('referral.member_id_seq', greatest(:last_member + 1, 310));
+SELECT setval('referral.member_id_seq', :last_member + 1);
 INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro)
 SELECT :program, 'bet-jane-' || n, 'jane', CASE n WHEN 48 THEN 750000000 ELSE 250000000 END
 FROM generate_series(1, 48) n
