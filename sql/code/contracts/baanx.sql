@@ -78,20 +78,3 @@ $$;
 COMMENT ON FUNCTION referral.baanx_error(integer, text) IS
 'What the contract answers to an error.
 status, tag: of http_error().';
-
-CREATE FUNCTION referral.baanx(endpoint text, body bytea)
-    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    CASE baanx.endpoint
-        WHEN 'GET referral' THEN RETURN referral.baanx_referral();
-        WHEN 'GET validate' THEN RETURN referral.baanx_validate();
-        ELSE RETURN NULL;
-    END CASE;
-END
-$$;
-COMMENT ON FUNCTION referral.baanx(text, bytea) IS
-'What an endpoint of the contract answers; NULL if it has none of that name.
-endpoint: method and name, as in http/routes.conf; body: what was sent.
-Errors: those of the endpoints.';

@@ -548,32 +548,3 @@ $$;
 COMMENT ON FUNCTION referral.crawlora_error(integer, text) IS
 'What the contract answers to an error.
 status, tag: of http_error().';
-
-CREATE FUNCTION referral.crawlora(endpoint text, body bytea)
-    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    answer json;
-BEGIN
-    CASE crawlora.endpoint
-        WHEN 'POST click' THEN answer := referral.crawlora_click(crawlora.body);
-        WHEN 'GET me' THEN answer := referral.crawlora_me();
-        WHEN 'GET events' THEN answer := referral.crawlora_events();
-        WHEN 'GET attributions' THEN answer := referral.crawlora_attributions();
-        WHEN 'GET attribution' THEN
-            answer := referral.crawlora_detail(referral.crawlora_operator(),
-                                               referral.crawlora_id());
-        WHEN 'POST approve' THEN answer := referral.crawlora_decide('approved', crawlora.body);
-        WHEN 'POST reject' THEN answer := referral.crawlora_decide('rejected', crawlora.body);
-        WHEN 'POST recover' THEN answer := referral.crawlora_recover();
-        WHEN 'GET stats' THEN answer := referral.crawlora_funnel();
-        ELSE RETURN NULL;
-    END CASE;
-    RETURN referral.crawlora_answer(200, 'ok', answer);
-END
-$$;
-COMMENT ON FUNCTION referral.crawlora(text, bytea) IS
-'What an endpoint of the contract answers; NULL if it has none of that name.
-endpoint: method and name, as in http/routes.conf; body: what was sent.
-Errors: those of the endpoints.';

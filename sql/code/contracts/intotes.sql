@@ -77,20 +77,3 @@ $$;
 COMMENT ON FUNCTION referral.intotes_error(integer, text) IS
 'What the contract answers to an error.
 status, tag: of http_error().';
-
-CREATE FUNCTION referral.intotes(endpoint text, body bytea)
-    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    CASE intotes.endpoint
-        WHEN 'GET info' THEN RETURN referral.intotes_info();
-        WHEN 'GET children' THEN RETURN referral.intotes_children();
-        ELSE RETURN NULL;
-    END CASE;
-END
-$$;
-COMMENT ON FUNCTION referral.intotes(text, bytea) IS
-'What an endpoint of the contract answers; NULL if it has none of that name.
-endpoint: method and name, as in http/routes.conf; body: what was sent.
-Errors: those of the endpoints.';

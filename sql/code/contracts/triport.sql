@@ -499,31 +499,3 @@ $$;
 COMMENT ON FUNCTION referral.triport_error(integer, text) IS
 'What the contract answers to an error.
 status, tag: of http_error().';
-
-CREATE FUNCTION referral.triport(endpoint text, body bytea)
-    RETURNS json LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    CASE triport.endpoint
-        WHEN 'GET me' THEN RETURN referral.triport_me();
-        WHEN 'GET rewards' THEN RETURN referral.triport_rewards();
-        WHEN 'GET invitees' THEN RETURN referral.triport_invitees();
-        WHEN 'GET payouts' THEN RETURN referral.triport_payouts();
-        WHEN 'POST payouts' THEN RETURN referral.triport_request_payout(triport.body);
-        WHEN 'POST code' THEN RETURN referral.triport_set_code(triport.body);
-        WHEN 'DELETE code' THEN RETURN referral.triport_remove_code();
-        WHEN 'POST attribute' THEN RETURN referral.triport_attribute();
-        WHEN 'GET admin_user' THEN RETURN referral.triport_admin_user();
-        WHEN 'POST admin_tier' THEN RETURN referral.triport_admin_tier(triport.body);
-        WHEN 'POST admin_payout_sent' THEN RETURN referral.triport_admin_payout(triport.body, true);
-        WHEN 'POST admin_payout_failed' THEN RETURN referral.triport_admin_payout(triport.body, false);
-        WHEN 'POST admin_simulate_paid' THEN RETURN referral.triport_admin_simulate_paid();
-        ELSE RETURN NULL;
-    END CASE;
-END
-$$;
-COMMENT ON FUNCTION referral.triport(text, bytea) IS
-'What an endpoint of the contract answers; NULL if it has none of that name.
-endpoint: method and name, as in http/routes.conf; body: what was sent.
-Errors: those of the endpoints.';
