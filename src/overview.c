@@ -45,6 +45,7 @@ typedef struct Reader
 	Books	   *books;
 	Datum		key[2];			/* of what is kept per member */
 	int64		program_id;
+	const Program *program;
 	int64		referrer_id;	/* 0 = nobody */
 	int32		stored_tier;
 	bool		tier_pinned;
@@ -77,7 +78,10 @@ begin_reading(FunctionCallInfo fcinfo, int64 program_id)
 	return reader;
 }
 
-/* Find the member; false when there is none. */
+/*
+ * Find the member and his program; false when there is none.  Who has an old
+ * snapshot may see a member whose program is gone.
+ */
 static bool
 find_reader(Reader *reader, Datum user_id)
 {
@@ -93,7 +97,8 @@ find_reader(Reader *reader, Datum user_id)
 	reader->tier_pinned = DatumGetBool(row_datum(table, MEMBER_TIER_PINNED, &isnull));
 	reader->invitees = row_is_null(table, MEMBER_INVITEES) ? PG_INT64_MAX
 		: DatumGetInt16(row_datum(table, MEMBER_INVITEES, &isnull));
-	return true;
+	reader->program = program_for_reading(reader->books, reader->program_id);
+	return reader->program != NULL;
 }
 
 static int64
@@ -106,10 +111,10 @@ paid_invitees(const Reader *reader)
 
 /* As referral.effective_tier(). */
 static int32
-tier_of(const Reader *reader, const Program *program, int64 paid_invitees)
+tier_of(const Reader *reader, int64 paid_invitees)
 {
 	return reader->tier_pinned ? reader->stored_tier
-		: program_tier(program, reader->stored_tier, paid_invitees);
+		: program_tier(reader->program, reader->stored_tier, paid_invitees);
 }
 
 static Datum
@@ -277,10 +282,8 @@ referral_overview(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (find_reader(&reader, user_id))
 	{
-		Books	   *books = reader.books;
-		const Program *program = program_for_reading(books, reader.program_id);
 		int64		paid = paid_invitees(&reader);
-		int32		tier = tier_of(&reader, program, paid);
+		int32		tier = tier_of(&reader, paid);
 		Balance		balance = balance_of(&reader);
 		Datum		values[8];
 		bool		nulls[8] = {false};
@@ -288,8 +291,8 @@ referral_overview(PG_FUNCTION_ARGS)
 		values[0] = code_of(&reader, user_id, "code_one_uid", &nulls[0]);
 		values[1] = code_of(&reader, user_id, "code_one_slug", &nulls[1]);
 		values[2] = Int32GetDatum(tier);
-		values[3] = label_of(program, tier, &nulls[3]);
-		values[4] = Int32GetDatum(rate_bps(program, tier, 1));
+		values[3] = label_of(reader.program, tier, &nulls[3]);
+		values[4] = Int32GetDatum(rate_bps(reader.program, tier, 1));
 		values[5] = Int64GetDatum(paid);
 		values[6] = balance_datum(&balance, TupleDescAttr(result->setDesc, 6)->atttypid);
 		values[7] = inviter_text(&reader, MEMBER_DISPLAY_NAME, &nulls[7]);
@@ -313,10 +316,10 @@ typedef struct Level
 static int32
 read_levels(const Reader *reader, Level *levels)
 {
-	const Program *program = program_for_reading(reader->books, reader->program_id);
+	const Program *program = reader->program;
 	Table	   *below = books_table(reader->books, TABLE_DOWNLINE);
 	bool		may_rise = program_tier_can_rise(program, reader->stored_tier, reader->invitees);
-	int32		tier = tier_of(reader, program, may_rise ? paid_invitees(reader) : 0);
+	int32		tier = tier_of(reader, may_rise ? paid_invitees(reader) : 0);
 	Earned		earned[REFERRAL_MAX_LEVEL + 1] = {0};
 
 	for (bool found = table_find(reader->books, below, 2, reader->key); found;
