@@ -285,6 +285,7 @@ SELECT matches(pg_temp.request('regress_anon', NULL, format('%I(%s)', proname,
               (SELECT string_agg('NULL', ', ') FROM generate_series(1, pronargs - pronargdefaults)))),
           '^42501 permission denied for function', proname || ' is not for the anonymous')
   FROM api WHERE proname NOT IN ('openapi', 'validate_code', 'capture_click', 'contract') ORDER BY proname;
+SELECT is(pg_temp.request('regress_anon', NULL, 'contract('''')'), 'RF010 unknown_endpoint', 'nginx says which');
 SELECT is(pg_temp.request('regress_member', NULL, 'referral_overview()'), '42501 unauthenticated', 'a token without sub');
 RESET SESSION AUTHORIZATION;
 SELECT results_eq($$ SELECT action, note, actor FROM referral.member_audit ORDER BY audit_id $$,

@@ -211,5 +211,20 @@ UPDATE referral.program SET max_level = 1 WHERE program_id = 3;
 SELECT is(pg_temp.network('a', 3, 1), '1 30000 -1 9999 {1,0,0} {30000,0,0} {-1,0,0} {1500,0,0}', 'a change of the program counts at once');
 SELECT is((SELECT primary_code FROM referral.network('a', 3, 1, 3)), (SELECT primary_code FROM referral.referral_overview('a', 3)), 'his code');
 
+-- What goes wrong has the form of its contract, and the status of the error.
+CREATE FUNCTION pg_temp.unknown(contract text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    answer jsonb;
+BEGIN
+    PERFORM set_config('request.headers', jsonb_build_object('x-endpoint', contract || ' GET nothing')::text, true);
+    answer := referral_api.contract('');
+    RETURN current_setting('response.status') || ' ' || answer;
+END $$;
+SELECT is(pg_temp.unknown('triport'), '404 {"error": "unknown_endpoint"}', 'triport');
+SELECT is(pg_temp.unknown('intotes'), '404 {"error": "unknown_endpoint"}', 'intotes');
+SELECT is(pg_temp.unknown('crawlora'), '404 {"msg": "unknown_endpoint", "code": 404, "data": null}', 'crawlora');
+SELECT is(pg_temp.unknown('baanx'), '404 {"message": "Invalid request"}', 'baanx');
+SELECT throws_ok($$ SELECT pg_temp.unknown('none') $$, 'RF010', 'unknown_endpoint', 'no contract, no form');
+
 SELECT * FROM finish();
 ROLLBACK;

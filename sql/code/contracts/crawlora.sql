@@ -431,19 +431,13 @@ DECLARE
     sent CONSTANT text := referral.path_segment(4);
 BEGIN
     PERFORM referral.check_text('id', sent, 1, 200);
-    IF sent ~ '^[1-9][0-9]{0,18}$' AND sent::numeric <= 9223372036854775807 THEN
-        RETURN sent;
-    END IF;
-    RAISE EXCEPTION USING
-        ERRCODE = 'RF010',
-        MESSAGE = 'unknown_attribution',
-        DETAIL = 'The program has no attribution of this number.',
-        HINT = 'Use an id that GET /admin/referrals shows.';
+    RETURN CASE WHEN sent ~ '^[1-9][0-9]{0,18}$' AND sent::numeric <= 9223372036854775807
+                THEN sent::bigint END;
 END
 $$;
 COMMENT ON FUNCTION referral.crawlora_id() IS
-'The attribution that the address names.
-Errors: 22023 invalid id, RF010 unknown_attribution where it cannot be one.';
+'The attribution that the address names; NULL where no attribution can have this id.
+Errors: 22023 invalid id.';
 
 CREATE FUNCTION referral.crawlora_detail(me referral.principal, id bigint)
     RETURNS json LANGUAGE plpgsql STABLE PARALLEL UNSAFE
