@@ -1,22 +1,24 @@
 -- Single payments one after the other without a client; search_path says whose.
 
--- Which payment comes as the nth: payers spread, the same for everybody.
-CREATE FUNCTION bench.payer(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE
-    RETURN 1 + n * 7919 % 70000;
+-- Who pays as the nth: so many payers spread over all, the same for everybody.
+CREATE FUNCTION bench.payer(n bigint, payers integer) RETURNS bigint LANGUAGE sql IMMUTABLE
+    RETURN 1 + n * 7919 % payers * (70000 / payers);
 CREATE FUNCTION bench.amount(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE
     RETURN 1000000 + n * 977;
 
-CREATE FUNCTION bench.payment_loop(first_no bigint, payments integer) RETURNS void
+CREATE FUNCTION bench.payment_loop(first_no bigint, payments integer, payers integer)
+    RETURNS void
     LANGUAGE plpgsql AS $$
 BEGIN
     FOR n IN 1..payments LOOP
         INSERT INTO payment (program_id, payment_id, user_id, amount_micro, occurred_at)
-        VALUES (1, first_no + n, bench.payer(n), bench.amount(n), '2026-01-15 12:00+00');
+        VALUES (1, first_no + n, bench.payer(n, payers), bench.amount(n), '2026-01-15 12:00+00');
     END LOOP;
 END
 $$;
 
-CREATE FUNCTION bench.floor_loop(first_no bigint, payments integer) RETURNS void
+CREATE FUNCTION bench.floor_loop(first_no bigint, payments integer, payers integer)
+    RETURNS void
     LANGUAGE plpgsql AS $$
 DECLARE
     id bigint;
@@ -29,7 +31,7 @@ DECLARE
 BEGIN
     FOR n IN 1..payments LOOP
         id := first_no + n;
-        payer := bench.payer(n);
+        payer := bench.payer(n, payers);
         tree := bench.tree(payer);
         amount := bench.amount(n);
         amount1 := amount * 1250 / 10000;
