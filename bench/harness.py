@@ -8,6 +8,8 @@ figures of one round, their median over the rounds and the lowest and highest.
 Where opponents wrote, it ends with check_books().
 """
 
+import concurrent.futures
+import contextlib
 import os
 import pathlib
 import re
@@ -90,6 +92,37 @@ def pay(opponent, first_no, seed, clients, each, payers, commit, what="payment")
         check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=environment(opponent, commit)).stdout
     return float(re.search(r"tps = ([\d.]+)", output)[1])
+
+
+def build_ledger(rewards):
+    script("data/ledger.sql")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as sessions:
+        list(sessions.map(lambda share: sql(f"CALL bench.fill_ledger({rewards}, {share})"),
+                          range(5)))
+    made = sql("SELECT count(*) FROM referral.reward")
+    if abs(int(made) - rewards) > 100:
+        sys.exit(f"the ledger has {made} rewards instead of {rewards}")
+    sql("SET client_min_messages = warning", "CALL referral.maintain(1)", "VACUUM ANALYZE",
+        "CHECKPOINT")
+
+
+@contextlib.contextmanager
+def ledger(rewards):
+    """Have the commands within ask the database that data/ledger.sql describes. It is
+    built at the first use and stays, for workloads that read, or add little."""
+    database = f"ledger_{rewards}"
+    before = os.environ["PGDATABASE"]
+    known = sql(f"SELECT count(*) FROM pg_database WHERE datname = '{database}'")
+    if known == "0":
+        subprocess.run(["createdb", database], check=True)
+    os.environ["PGDATABASE"] = database
+    try:
+        if known == "0":
+            taken = milliseconds(lambda: build_ledger(rewards))
+            print(f"  a ledger of {rewards:,} rewards was built in {taken / 1000:.0f} s")
+        yield
+    finally:
+        os.environ["PGDATABASE"] = before
 
 
 def fill_bulk(first_no, payments, payers):
