@@ -8,11 +8,14 @@ figures of one round, their median over the rounds and the lowest and highest.
 Where opponents wrote, it ends with check_books().
 """
 
+import concurrent.futures
+import contextlib
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from statistics import median
 
@@ -90,6 +93,56 @@ def pay(opponent, first_no, seed, clients, each, payers, commit, what="payment")
         check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=environment(opponent, commit)).stdout
     return float(re.search(r"tps = ([\d.]+)", output)[1])
+
+
+def medians_of(calls, times):
+    """Microseconds of each of these statements, in one session that makes them over the
+    socket in no order, each about so many times."""
+    with tempfile.TemporaryDirectory(dir=DIRECTORY) as directory:
+        scripts = []
+        for n, call in enumerate(calls.values()):
+            scripts += ["-f", path := f"{directory}/{n}"]
+            pathlib.Path(path).write_text(f"{call};\n")
+        subprocess.run(["pgbench", "-n", "-M", "prepared", "-t", str(times * len(calls)), "-l",
+                        f"--log-prefix={directory}/log", *scripts],
+                       check=True, stdout=subprocess.DEVNULL, env=environment())
+        log, = pathlib.Path(directory).glob("log.*")
+        taken = [[] for _ in calls]
+        for line in log.read_text().splitlines():
+            _, _, microseconds, script, *_ = line.split()
+            taken[int(script)].append(int(microseconds))
+    return dict(zip(calls, map(median, taken)))
+
+
+def build_ledger(rewards):
+    script("data/ledger.sql")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as sessions:
+        list(sessions.map(lambda share: sql(f"CALL bench.fill_ledger({rewards}, {share})"),
+                          range(5)))
+    made = sql("SELECT count(*) FROM referral.reward")
+    if abs(int(made) - rewards) > 100:
+        sys.exit(f"the ledger has {made} rewards instead of {rewards}")
+    sql("SET client_min_messages = warning", "CALL referral.maintain(1)", "VACUUM ANALYZE",
+        "CHECKPOINT")
+
+
+@contextlib.contextmanager
+def ledger(rewards):
+    """Have the commands within ask the database that data/ledger.sql describes. It is
+    built at the first use and stays, for workloads that read, or add little."""
+    database = f"ledger_{rewards}"
+    before = os.environ["PGDATABASE"]
+    known = sql(f"SELECT count(*) FROM pg_database WHERE datname = '{database}'")
+    if known == "0":
+        subprocess.run(["createdb", database], check=True)
+    os.environ["PGDATABASE"] = database
+    try:
+        if known == "0":
+            taken = milliseconds(lambda: build_ledger(rewards))
+            print(f"  a ledger of {rewards:,} rewards was built in {taken / 1000:.0f} s")
+        yield
+    finally:
+        os.environ["PGDATABASE"] = before
 
 
 def fill_bulk(first_no, payments, payers):
