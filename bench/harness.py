@@ -15,6 +15,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from statistics import median
 
@@ -92,6 +93,25 @@ def pay(opponent, first_no, seed, clients, each, payers, commit, what="payment")
         check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=environment(opponent, commit)).stdout
     return float(re.search(r"tps = ([\d.]+)", output)[1])
+
+
+def medians_of(calls, times):
+    """Microseconds of each of these statements, in one session that makes them over the
+    socket in no order, each about so many times."""
+    with tempfile.TemporaryDirectory(dir=DIRECTORY) as directory:
+        scripts = []
+        for n, call in enumerate(calls.values()):
+            scripts += ["-f", path := f"{directory}/{n}"]
+            pathlib.Path(path).write_text(f"{call};\n")
+        subprocess.run(["pgbench", "-n", "-M", "prepared", "-t", str(times * len(calls)), "-l",
+                        f"--log-prefix={directory}/log", *scripts],
+                       check=True, stdout=subprocess.DEVNULL, env=environment())
+        log, = pathlib.Path(directory).glob("log.*")
+        taken = [[] for _ in calls]
+        for line in log.read_text().splitlines():
+            _, _, microseconds, script, *_ = line.split()
+            taken[int(script)].append(int(microseconds))
+    return dict(zip(calls, map(median, taken)))
 
 
 def build_ledger(rewards):

@@ -104,6 +104,9 @@ typedef struct RowBatch
 	int			slots_made;
 } RowBatch;
 
+/* What table_each() calls with the stored columns of a row, and how many there are. */
+typedef void (*RowVisitor) (const void *row, int ncolumns, void *state);
+
 extern void tables_init(void);
 extern Oid	table_oid(Oid namespace, TableId id);
 extern bool table_is_there(Oid namespace, TableId id);
@@ -121,8 +124,7 @@ extern void table_end_range(Table *table);
 extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
 extern bool table_find_next(Table *table, int nkeys);
 extern void table_each(Books *books, Table *table, int nkeys, const Datum *key,
-					   void (*visit) (HeapTuple row, TupleDesc desc, void *state),
-					   void *state);
+					   RowVisitor visit, void *state);
 extern bool table_find_last(Books *books, Table *table, int nkeys,
 							const Datum *key);
 extern bool table_find_range(Books *books, Table *table, int nkeys,
