@@ -149,12 +149,14 @@ extern void table_begin_row(Books *books, Table *table);
 extern void table_insert(Books *books, Table *table);
 extern void table_insert_many(Books *books, Table *table,
 							  TupleTableSlot **slots, int nslots,
-							  BulkInsertState bulk);
+							  CommandId command, BulkInsertState bulk);
 extern RowBatch *batch_begin(Books *books, TableId id);
 extern TupleTableSlot *batch_row(RowBatch *batch);
 extern void batch_end(RowBatch *batch);
 extern void table_begin_update(Books *books, Table *table);
 extern bool table_update(Books *books, Table *table, bool wait);
+extern bool table_update_at(Books *books, Table *table, CommandId command,
+							bool wait);
 extern void table_delete(Books *books, Table *table);
 extern ResultRelInfo *table_indexes(Books *books, Table *table);
 
