@@ -37,7 +37,7 @@ def workload(function):
 
 
 def environment(opponent=None, commit="off"):
-    options = f"-c synchronous_commit={commit}"
+    options = f"-c synchronous_commit={commit} -c client_min_messages=warning"
     if opponent:
         options += f" -c search_path={opponent}"
     return os.environ | {"PGOPTIONS": options}
