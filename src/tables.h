@@ -112,6 +112,7 @@ extern void tables_init(void);
 extern Oid	table_oid(Oid namespace, TableId id);
 extern bool table_is_there(Oid namespace, TableId id);
 extern bool table_is_empty(Oid namespace, TableId id);
+extern void table_announce(const Table *table);
 
 extern Books *books_open(Oid namespace);
 extern Books *books_read(Oid namespace);
