@@ -7,9 +7,11 @@
  */
 #include "rewards.h"
 
+#include "access/hio.h"
 #include "catalog/index.h"
 #include "executor/executor.h"
 #include "sorted_index.h"
+#include "storage/bufmgr.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -90,7 +92,10 @@ rewards_begin(Books *books, int64 npayments)
 	{
 		MemoryContext old = MemoryContextSwitchTo(books->context);
 
+		/* Its ring of buffers would have this session write the rows to disk. */
 		rewards->bulk = GetBulkInsertState();
+		FreeAccessStrategy(rewards->bulk->strategy);
+		rewards->bulk->strategy = NULL;
 		rewards->batch_context = AllocSetContextCreate(books->context,
 													   "referral rewards",
 													   ALLOCSET_DEFAULT_SIZES);

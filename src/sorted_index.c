@@ -38,7 +38,7 @@
  * Fewer on one leaf are inserted one by one: a record of the changed parts of a
  * page would be longer than theirs.
  */
-#define MIN_RUN		16
+#define MIN_RUN		8
 
 /* Where leaves take few, entries that go one by one before the next is tried. */
 #define MAX_SINGLE	64
