@@ -1,6 +1,6 @@
 /*
  * sorted_index.c
- *	  Many entries for one index at once, leaf by leaf.
+ *	  Many entries or keys of one index at once, leaf by leaf.
  *
  * PostgreSQL inserts one entry at a time: a descent, a lock and a WAL record
  * each.  Of many entries in the order of the index a whole run belongs to one
@@ -20,6 +20,9 @@
  *	 below one that does;
  * - whoever inserts the same key locks the same leaf first, so a unique key that
  *	 is not there while we hold it is nobody's.
+ *
+ * Many keys are looked for in the same way: a descent finds a leaf, and what is
+ * on it answers for all keys that belong there.
  */
 #include "postgres.h"
 
@@ -254,4 +257,117 @@ index_insert_sorted(Relation heap, Relation index, IndexInfo *info,
 	}
 	pfree(scankey);
 	pfree(item);
+}
+
+/*
+ * The first item from `low` on that is not below the key.  Sorted keys find
+ * theirs close by, so the steps begin small.
+ */
+static OffsetNumber
+first_not_below(Relation index, BTScanInsert scankey, Page page, OffsetNumber low)
+{
+	OffsetNumber high = OffsetNumberNext(PageGetMaxOffsetNumber(page));
+	int			step = 1;
+
+	for (OffsetNumber probe = low; probe < high; probe = low + step - 1, step *= 2)
+	{
+		if (_bt_compare(index, scankey, page, probe) <= 0)
+		{
+			high = probe;
+			break;
+		}
+		low = OffsetNumberNext(probe);
+	}
+	while (low < high)
+	{
+		OffsetNumber middle = low + (high - low) / 2;
+
+		if (_bt_compare(index, scankey, page, middle) > 0)
+			low = OffsetNumberNext(middle);
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/*
+ * What the leaf to which the key belongs says of it; `offset` is the first item
+ * that is not below the key.
+ */
+static IndexFind
+find_of(Relation index, BTScanInsert scankey, Page page, OffsetNumber offset)
+{
+	IndexFind	find = {.absent = false};
+	IndexTuple	item;
+
+	ItemPointerSetInvalid(&find.tid);
+	if (offset > PageGetMaxOffsetNumber(page))
+	{
+		/* A key that begins as the high key may go on with the next leaf. */
+		find.absent = P_RIGHTMOST(BTPageGetOpaque(page)) ||
+			_bt_compare(index, scankey, page, P_HIKEY) < 0;
+		return find;
+	}
+	item = item_at(page, offset);
+	if (_bt_compare(index, scankey, page, offset) < 0)
+		find.absent = true;
+	else if (!ItemIdIsDead(PageGetItemId(page, offset)) && !BTreeTupleIsPosting(item))
+		find.tid = item->t_tid;
+	return find;
+}
+
+/*
+ * Find n keys of nkeys leading columns in a B-tree; key_of() gives the ith, in
+ * the order of the index.  A TID is a hint, for what it leads to may be dead, and
+ * once the leaf is let go even another row: the caller looks.
+ */
+void
+index_find_sorted(Relation index, int nkeys, int n,
+				  void (*key_of) (const void *state, int i, Datum *key),
+				  const void *state, IndexFind *finds)
+{
+	BTScanInsert scankey = _bt_mkscankey(index, NULL);
+	Datum		key[INDEX_MAX_KEYS];
+	int			done = 0;
+
+	scankey->keysz = nkeys;
+	for (int i = 0; i < nkeys; i++)
+		scankey->scankeys[i].sk_flags &= ~SK_ISNULL;
+	scankey->anynullkeys = false;
+
+	while (done < n)
+	{
+		Buffer		buffer = InvalidBuffer;
+		Page		page = NULL;
+		OffsetNumber offset = InvalidOffsetNumber;
+
+		CHECK_FOR_INTERRUPTS();
+		for (; done < n; done++)
+		{
+			key_of(state, done, key);
+			for (int i = 0; i < nkeys; i++)
+				scankey->scankeys[i].sk_argument = key[i];
+			if (!page)
+			{
+				_bt_freestack(_bt_search(index, scankey, &buffer, BT_READ, NULL));
+				if (!BufferIsValid(buffer))
+					break;		/* an index without a page */
+				page = BufferGetPage(buffer);
+				offset = P_FIRSTDATAKEY(BTPageGetOpaque(page));
+			}
+			else if (!P_RIGHTMOST(BTPageGetOpaque(page)) &&
+					 _bt_compare(index, scankey, page, P_HIKEY) > 0)
+				break;
+			offset = first_not_below(index, scankey, page, offset);
+			finds[done] = find_of(index, scankey, page, offset);
+		}
+		if (!BufferIsValid(buffer))
+		{
+			for (; done < n; done++)
+				finds[done].absent = true;
+			break;
+		}
+		_bt_relbuf(index, buffer);
+	}
+	pfree(scankey);
 }

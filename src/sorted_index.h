@@ -1,6 +1,6 @@
 /*
  * sorted_index.h
- *	  Many entries for one index at once.
+ *	  Many entries or keys of one index at once.
  */
 #ifndef REFERRAL_SORTED_INDEX_H
 #define REFERRAL_SORTED_INDEX_H
@@ -20,8 +20,18 @@ typedef struct IndexEntry
 	ItemPointerData tid;
 } IndexEntry;
 
+/* What an index says of a key. */
+typedef struct IndexFind
+{
+	ItemPointerData tid;		/* of the first entry; invalid: look for yourself */
+	bool		absent;			/* there is none */
+} IndexFind;
+
 extern bool index_takes_sorted(Relation heap, Relation index, const IndexInfo *info);
 extern void index_insert_sorted(Relation heap, Relation index, IndexInfo *info,
 								IndexEntry *entries, int n);
+extern void index_find_sorted(Relation index, int nkeys, int n,
+							  void (*key_of) (const void *state, int i, Datum *key),
+							  const void *state, IndexFind *finds);
 
 #endif							/* REFERRAL_SORTED_INDEX_H */
