@@ -73,6 +73,14 @@ def milliseconds(measured):
     return 1000 * (time.monotonic() - started)
 
 
+def server_milliseconds(statements, opponent):
+    """Of statements in one call, until they are committed."""
+    output = subprocess.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", "\\timing on",
+                             "-c", statements], check=True, text=True, stdout=subprocess.PIPE,
+                            env=environment(opponent)).stdout
+    return sum(float(each) for each in re.findall(r"^Time: ([\d.]+) ms", output, re.MULTILINE))
+
+
 def settle(opponent):
     """Leave every opponent the same way before it is measured."""
     counters = {"floor": ["earning", "paid"], "plpgsql": ["balance", "attribution"],
@@ -153,10 +161,10 @@ def newcomers(opponents, first_id, trees, payers):
         script(f"opponents/{opponent}.people.sql")
 
 
-def fill_bulk(first_no, payments, payers):
+def fill_bulk(first_no, payments, payers, each_once=False):
     """Have these payments in bench.bulk_payment, and their answers beside it."""
     if sql("SELECT min(payment_no) FROM bench.bulk_payment") != str(first_no + 1):
-        sql(f"CALL bench.fill_bulk({first_no}, {payments}, {payers[0]}, {payers[1]})")
+        sql(f"CALL bench.fill_bulk({first_no}, {payments}, {payers[0]}, {payers[1]}, {each_once})")
 
 
 def in_turn(rounds, cases, measure):

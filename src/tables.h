@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "row_memory.h"
+#include "sorted_index.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -141,6 +142,8 @@ extern bool table_find_by(Books *books, Table *table, const char *index,
 extern bool table_row_is_ours(Table *table);
 extern bool table_find_any(Books *books, Table *table, int nkeys,
 						   const Datum *key);
+extern bool table_find_told(Books *books, Table *table, int nkeys,
+							const Datum *key, IndexFind *told);
 extern RememberedRow *table_remember(Table *table);
 extern RememberedRow *table_remember_new(Table *table, int nkeys,
 										 TupleTableSlot *slot);
