@@ -12,7 +12,7 @@ import time
 from harness import HERE, TEMPLATE, check_books, rows, script, sql, workloads
 from table import draw, table
 
-MODULES = ["instructions", "spread", "bulk", "hot", "long", "refunds", "funnel", "http", "reads"]
+MODULES = ["instructions", "spread", "bulk", "hot", "long", "refunds", "upkeep", "funnel", "http", "reads"]
 
 
 def in_database(name, run):
