@@ -46,6 +46,10 @@ def main():
     for name in chosen:
         in_database(name, workloads[name])
 
+    for row in rows:
+        if row.limit:
+            print(f"{'ok' if row.median <= row.limit else 'not ok'} - {row.text}: "
+                  f"{row.median:.3f}, limit {row.limit}")
     text = table(rows)
     print(f"\n{text}\n{os.cpu_count()} processors, {time.monotonic() - started:.0f} s")
     if chosen == list(workloads):

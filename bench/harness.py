@@ -174,8 +174,8 @@ def report(title, unit, figures, digits=0):
 class Row:
     """A ratio of two cases, round by round; whether its median reached the goal."""
 
-    def __init__(self, text, ratios, goal, at_most):
-        self.text, self.goal, self.at_most = text, goal, at_most
+    def __init__(self, text, ratios, goal, at_most, limit):
+        self.text, self.goal, self.at_most, self.limit = text, goal, at_most, limit
         self.median, self.lowest, self.highest = median(ratios), min(ratios), max(ratios)
 
     @property
@@ -193,9 +193,10 @@ class Row:
 rows = []
 
 
-def row(text, above, below, goal=None, at_most=False):
-    """Add a row to the table: above / below."""
-    rows.append(Row(text, [a / b for a, b in zip(above, below)], goal, at_most))
+def row(text, above, below, goal=None, at_most=False, limit=None):
+    """Add a row to the table: above / below. A goal is what to strive for; a limit,
+    of ratios without noise alone, what tests keep."""
+    rows.append(Row(text, [a / b for a, b in zip(above, below)], goal, at_most, limit))
 
 
 def compare(books):

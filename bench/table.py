@@ -1,10 +1,5 @@
 """The rows as a table of text and as a picture."""
 
-import matplotlib
-
-matplotlib.use("svg")
-import matplotlib.pyplot as plt     # noqa: E402 (after the backend is chosen)
-
 HEADING = ("ratio in one run", "median", "lowest .. highest", "goal", "")
 
 
@@ -18,6 +13,8 @@ def table(rows):
 
 def draw(rows, path):
     """How far each row that has a goal is from it, as an SVG."""
+    import matplotlib.pyplot as plt     # not on every machine that counts instructions
+
     rows = [row for row in rows if row.goal]
     figure, axes = plt.subplots(figsize=(11, 0.32 * len(rows) + 1), layout="constrained")
     for place, row in enumerate(reversed(rows)):

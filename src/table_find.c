@@ -70,16 +70,16 @@ fetch_at(Table *table, Snapshot snapshot, const ItemPointerData *root,
 static void
 begin_find(Books *books, Table *table, int nkeys, const Datum *key)
 {
-	for (int i = 0; i < nkeys; i++)
-		table->scankey[i].sk_argument = key[i];
 	if (!table->scan[nkeys])
 	{
 		MemoryContext old = MemoryContextSwitchTo(books->context);
 
-		table->scan[nkeys] = index_beginscan(table->rel, table->key,
+		table->scan[nkeys] = index_beginscan(table->rel, table_key(table),
 											 books->snapshot, nkeys, 0);
 		MemoryContextSwitchTo(old);
 	}
+	for (int i = 0; i < nkeys; i++)
+		table->scankey[i].sk_argument = key[i];
 	index_rescan(table->scan[nkeys], table->scankey, nkeys, NULL, 0);
 }
 
@@ -265,6 +265,7 @@ bool
 table_find_range_by(Books *books, Table *table, const char *index, int nkeys,
 					const Datum *key, int64 from, int64 to)
 {
+	Relation	primary = index ? NULL : table_key(table);
 	ScanKeyData scankey[TABLE_MAX_KEYS + 1];
 
 	for (int i = 0; i < nkeys; i++)
@@ -280,12 +281,12 @@ table_find_range_by(Books *books, Table *table, const char *index, int nkeys,
 	ScanKeyInit(&scankey[nkeys + 1], nkeys + 1, BTLessEqualStrategyNumber,
 				F_INT8LE, Int64GetDatum(to));
 	if (!table->range || table->range_keys != nkeys || index ||
-		table->range_index != table->key)
+		table->range_index != primary)
 	{
 		MemoryContext old = MemoryContextSwitchTo(books->context);
 
 		table_end_range(table);
-		table->range_index = index ? open_index(books, table, index) : table->key;
+		table->range_index = index ? open_index(books, table, index) : primary;
 		table->range = index_beginscan(table->rel, table->range_index,
 									   books->snapshot, nkeys + 2, 0);
 		table->range_keys = nkeys;
@@ -352,7 +353,7 @@ table_fetch(Books *books, Table *table, ItemPointer tid)
 static Form_pg_attribute
 key_attribute(const Table *table, int i)
 {
-	return TupleDescAttr(RelationGetDescr(table->key), i);
+	return TupleDescAttr(RelationGetDescr(table->rel), table->key_column[i] - 1);
 }
 
 static uint32
@@ -377,7 +378,7 @@ row_has_key(Table *table, int nkeys, const Datum *key)
 	for (int i = 0; i < nkeys; i++)
 	{
 		bool		isnull;
-		Datum		value = row_datum(table, table->key->rd_index->indkey.values[i], &isnull);
+		Datum		value = row_datum(table, table->key_column[i], &isnull);
 
 		if (isnull ||
 			!datum_image_eq(value, key[i], key_attribute(table, i)->attbyval,

@@ -67,17 +67,24 @@ static const struct
 	{"api_grant", AccessShareLock},
 };
 
-/* OIDs of the tables in known_namespace; InvalidOid where not looked up yet. */
+/* What the session knows of the tables in known_namespace. */
+typedef struct KnownTable
+{
+	Oid			oid;			/* InvalidOid where not looked up yet */
+	int			nkeys;			/* 0 where not looked up yet */
+	AttrNumber	key_column[TABLE_MAX_KEYS];
+} KnownTable;
+
 static Oid	known_namespace = InvalidOid;
-static Oid	known_oid[TABLE_COUNT];
+static KnownTable known[TABLE_COUNT];
 
 static void
-forget_oids(Datum arg, Oid relid)
+forget_tables(Datum arg, Oid relid)
 {
 	for (int id = 0; id < TABLE_COUNT; id++)
 	{
-		if (relid == InvalidOid || known_oid[id] == relid)
-			known_oid[id] = InvalidOid;
+		if (relid == InvalidOid || known[id].oid == relid)
+			known[id] = (KnownTable) {0};
 	}
 }
 
@@ -87,7 +94,7 @@ forget_oids(Datum arg, Oid relid)
 void
 tables_init(void)
 {
-	CacheRegisterRelcacheCallback(forget_oids, (Datum) 0);
+	CacheRegisterRelcacheCallback(forget_tables, (Datum) 0);
 }
 
 /* As table_oid(), but InvalidOid where the table is not there. */
@@ -96,12 +103,12 @@ find_oid(Oid namespace, TableId id)
 {
 	if (namespace != known_namespace)
 	{
-		forget_oids((Datum) 0, InvalidOid);
+		forget_tables((Datum) 0, InvalidOid);
 		known_namespace = namespace;
 	}
-	if (!OidIsValid(known_oid[id]))
-		known_oid[id] = get_relname_relid(table_info[id].name, namespace);
-	return known_oid[id];
+	if (!OidIsValid(known[id].oid))
+		known[id].oid = get_relname_relid(table_info[id].name, namespace);
+	return known[id].oid;
 }
 
 /*
@@ -310,6 +317,40 @@ init_equality(ScanKey scankey, Relation index, int i)
 }
 
 /*
+ * Return the index of the table's primary key.  It is opened by the first row
+ * that is looked for; one that is remembered needs none.
+ */
+Relation
+table_key(Table *table)
+{
+	if (!table->key)
+	{
+		table->key = index_open(RelationGetPrimaryKeyIndex(table->rel), AccessShareLock);
+		for (int i = 0; i < table->nkeys; i++)
+			init_equality(&table->scankey[i], table->key, i);
+	}
+	return table->key;
+}
+
+/* Tell the table which its key columns are. */
+static void
+set_key_columns(Table *table, TableId id)
+{
+	if (known[id].nkeys == 0)
+	{
+		Relation	key = index_open(RelationGetPrimaryKeyIndex(table->rel), AccessShareLock);
+
+		known[id].nkeys = IndexRelationGetNumberOfKeyAttributes(key);
+		Assert(known[id].nkeys <= TABLE_MAX_KEYS);
+		for (int i = 0; i < known[id].nkeys; i++)
+			known[id].key_column[i] = key->rd_index->indkey.values[i];
+		index_close(key, NoLock);
+	}
+	table->nkeys = known[id].nkeys;
+	memcpy(table->key_column, known[id].key_column, sizeof(table->key_column));
+}
+
+/*
  * Return the table, opened and locked at its first use in this run.
  */
 Table *
@@ -333,14 +374,7 @@ books_table(Books *books, TableId id)
 						   RelationGetRelationName(table->rel)),
 				 errhint("Use ALTER TABLE ... SET ACCESS METHOD heap.")));
 	if (id != TABLE_API_GRANT)	/* a few rows without a key */
-	{
-		table->key = index_open(RelationGetPrimaryKeyIndex(table->rel),
-								AccessShareLock);
-		table->nkeys = IndexRelationGetNumberOfKeyAttributes(table->key);
-		Assert(table->nkeys <= TABLE_MAX_KEYS);
-		for (int i = 0; i < table->nkeys; i++)
-			init_equality(&table->scankey[i], table->key, i);
-	}
+		set_key_columns(table, id);
 	table->row = table_slot_create(table->rel, NULL);
 	books->table[id] = table;
 	MemoryContextSwitchTo(old);

@@ -57,8 +57,9 @@ typedef enum TableId
 typedef struct Table
 {
 	Relation	rel;
-	Relation	key;			/* index of the primary key */
+	Relation	key;			/* index of the primary key, see table_key() */
 	int			nkeys;			/* its columns */
+	AttrNumber	key_column[TABLE_MAX_KEYS];
 	ScanKeyData scankey[TABLE_MAX_KEYS];	/* "column = argument" */
 	IndexScanDesc scan[TABLE_MAX_KEYS + 1]; /* by number of leading keys */
 	IndexScanDesc range;		/* of table_find_range() */
@@ -119,6 +120,7 @@ extern void books_refresh(Books *books);
 extern void books_close(Books *books);
 
 extern Table *books_table(Books *books, TableId id);
+extern Relation table_key(Table *table);
 extern void init_equality(ScanKey scankey, Relation index, int i);
 extern void table_end_range(Table *table);
 extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
