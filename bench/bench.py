@@ -13,7 +13,7 @@ from harness import HERE, TEMPLATE, check_books, rows, script, sql, workloads
 from table import draw, table
 
 MODULES = ["instructions", "spread", "hot", "unreferred", "first", "deadlocks", "bulk", "bytes",
-           "long", "refunds", "funnel", "http", "reads", "payout"]
+           "long", "refunds", "funnel", "http", "reads", "payout", "upkeep"]
 
 
 def in_database(name, run):
