@@ -233,19 +233,26 @@ numeric_of(int128 sum)
 												 NULL));
 }
 
-/* As a value of the composite type. */
+/* A value of a composite type. */
 static Datum
-balance_datum(const Balance *balance, Oid type)
+composite_datum(Oid type, Datum *values, bool *nulls)
 {
 	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
-	Datum		values[3] = {numeric_of(balance->pending_micro),
-		numeric_of(balance->available_micro),
-	numeric_of(balance->lifetime_micro)};
-	bool		nulls[3] = {false};
 	Datum		result = HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 
 	ReleaseTupleDesc(desc);
 	return result;
+}
+
+static Datum
+balance_datum(const Balance *balance, Oid type)
+{
+	Datum		values[3] = {numeric_of(balance->pending_micro),
+		numeric_of(balance->available_micro),
+	numeric_of(balance->lifetime_micro)};
+	bool		nulls[3] = {false};
+
+	return composite_datum(type, values, nulls);
 }
 
 /* The code that an index of codes in use, one per member, finds. */
@@ -410,14 +417,14 @@ PG_FUNCTION_INFO_V1(referral_network);
 Datum
 referral_network(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Datum		user_id = PG_GETARG_DATUM(0);
 	int32		nlevels = Max(0, Min(PG_GETARG_INT32(1), REFERRAL_MAX_LEVEL));
 	int64		unit_micro = Max(1, PG_GETARG_INT64(2));
 	Reader		reader = begin_reading(fcinfo, PG_GETARG_INT64(3));
+	Datum		result = (Datum) 0;
 
-	InitMaterializedSRF(fcinfo, 0);
-	if (find_reader(&reader, user_id))
+	fcinfo->isnull = !find_reader(&reader, user_id);
+	if (!fcinfo->isnull)
 	{
 		Level		levels[REFERRAL_MAX_LEVEL + 1] = {0};
 		Datum		column[4][REFERRAL_MAX_LEVEL];
@@ -453,8 +460,8 @@ referral_network(PG_FUNCTION_ARGS)
 			values[8 + c] = PointerGetDatum(construct_array(column[c], nlevels, INT8OID,
 															sizeof(int64), true,
 															TYPALIGN_DOUBLE));
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		result = composite_datum(get_fn_expr_rettype(fcinfo->flinfo), values, nulls);
 	}
 	books_close(reader.books);
-	return (Datum) 0;
+	return result;
 }

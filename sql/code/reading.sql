@@ -174,19 +174,30 @@ user_id: the application''s id of the member; none for an unknown one. Amounts a
 earnings net of reversals; rate_bps in basis points.
 Errors: 22003 if a sum of one level does not fit bigint.';
 
+CREATE TYPE referral.network_row AS (
+    primary_code    text,
+    inviter_id      bigint,
+    inviter_display text,
+    inviter_image   text,
+    total_members   bigint,
+    total_volume    bigint,
+    total_earnings  bigint,
+    total_deposits  bigint,
+    members         bigint[],
+    volume          bigint[],
+    earnings        bigint[],
+    rate_bps        bigint[]
+);
+COMMENT ON TYPE referral.network_row IS 'What network() returns; an element of an array for each level';
+
+-- No set: PL/pgSQL calls it without setting up a query.
 CREATE FUNCTION referral.network(user_id text, levels integer, unit_micro bigint,
-                                 program_id bigint,
-                                 OUT primary_code text, OUT inviter_id bigint,
-                                 OUT inviter_display text, OUT inviter_image text,
-                                 OUT total_members bigint, OUT total_volume bigint,
-                                 OUT total_earnings bigint, OUT total_deposits bigint,
-                                 OUT members bigint[], OUT volume bigint[],
-                                 OUT earnings bigint[], OUT rate_bps bigint[])
-    RETURNS SETOF record
-    LANGUAGE c STABLE STRICT PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'referral_network';
+                                 program_id bigint)
+    RETURNS referral.network_row
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'referral_network';
 COMMENT ON FUNCTION referral.network(text, integer, bigint, bigint) IS
 'A member''s code, who referred him, and level_stats() of so many levels as arrays, with zeros beyond
-the program''s max_level. One row; none for an unknown user. For /intotes.
+the program''s max_level. NULL for an unknown user. For /intotes.
 levels: 0 to 10; unit_micro: amounts are in units of so many micro-units, rounded down. total_volume
 and total_earnings add up what is shown of the levels, total_deposits is rounded once.
 Errors: 22003 if a sum does not fit bigint.';

@@ -109,6 +109,33 @@ SET search_path = told, public;
 CALL pay_often('discarded ', 1);
 SELECT rows, amount = (SELECT sum(r.amount_micro) FROM referral.reward r) AS as_the_rewards_say FROM parts;
 
+-- Readers go through pages of which everybody sees every row faster than through
+-- others: the same sums, wherever the rows and their versions are.
+CREATE VIEW told.read AS
+SELECT l.earnings_micro = p.amount AND l.volume_micro = p.volume AS levels, (o.balance).lifetime_micro = p.amount AS balance
+  FROM parts p, referral.level_stats('a', 1) l, referral.referral_overview('a', 1) o;
+SET referral.program_id = 1;
+TABLE read;
+VACUUM referral.earning;
+SELECT * FROM read, parts;
+CALL pay_often('updated ', 3);
+SELECT * FROM read, parts;
+VACUUM referral.earning;
+SELECT * FROM read, parts;
+BEGIN;
+CALL pay_often('not to stay ', 3);
+SELECT * FROM read, parts;
+ROLLBACK;
+SELECT * FROM read, parts;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT * FROM read, parts;
+COMMIT;
+CALL pay_often('new days ', 600, '2024-03-01 12:00+00');
+SELECT * FROM read, parts;
+DELETE FROM referral.earning WHERE earned_on = '2024-03-01';
+VACUUM referral.earning;
+SELECT * FROM read, parts;
+
 -- A data model made anew in the same session: nothing of the old is used, the
 -- session draws its part from the new sequence.
 SET client_min_messages = warning;

@@ -206,7 +206,7 @@ SELECT is(pg_temp.network('a', 5, 1), '2 120001 79998 80000 {1,1,0,0,0} {30000,2
 SELECT is(pg_temp.network('a', 99, 1), pg_temp.network('a', 10, 1), 'ten levels at most');
 SELECT is(pg_temp.network('a', -1, 0), '0 0 0 0 {} {} {} {}', 'and none');
 SELECT is(pg_temp.network('b', 1, 1), 'A http://a 1 0 0 0 {1} {0} {0} {1500}', 'who referred him');
-SELECT is(pg_temp.network('nobody', 3, 1), NULL, 'nobody');
+SELECT is(pg_temp.network('nobody', 3, 1), '', 'nobody');
 UPDATE referral.program SET max_level = 1 WHERE program_id = 3;
 SELECT is(pg_temp.network('a', 3, 1), '1 30000 -1 9999 {1,0,0} {30000,0,0} {-1,0,0} {1500,0,0}', 'a change of the program counts at once');
 SELECT is((SELECT primary_code FROM referral.network('a', 3, 1, 3)), (SELECT primary_code FROM referral.referral_overview('a', 3)), 'his code');

@@ -8,28 +8,30 @@ CREATE FUNCTION referral.intotes_info()
 AS $$
 DECLARE
     me CONSTANT referral.principal := referral.signed_in();
+    n CONSTANT referral.network_row := referral.network(me.user_id, 3, 10000, me.program_id);
 BEGIN
-    RETURN (
-        SELECT json_build_object(
-                   'referral_code', n.primary_code,
-                   'referrer', CASE WHEN n.inviter_id IS NOT NULL THEN json_build_object(
-                                   'name', coalesce(n.inviter_display, ''),
-                                   'image_url', n.inviter_image) END,
-                   'total_earnings', n.total_earnings,
-                   'total_referrals', n.total_members,
-                   'total_volume', n.total_volume,
-                   'total_deposits', n.total_deposits,
-                   'stats', json_build_object(
-                       'level1', json_build_object(
-                           'count', n.members[1], 'total_volume', n.volume[1],
-                           'earnings', n.earnings[1], 'fee', n.rate_bps[1] / 10000::float8),
-                       'level2', json_build_object(
-                           'count', n.members[2], 'total_volume', n.volume[2],
-                           'earnings', n.earnings[2], 'fee', n.rate_bps[2] / 10000::float8),
-                       'level3', json_build_object(
-                           'count', n.members[3], 'total_volume', n.volume[3],
-                           'earnings', n.earnings[3], 'fee', n.rate_bps[3] / 10000::float8)))
-          FROM referral.network(me.user_id, 3, 10000, me.program_id) AS n);
+    IF n IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN json_build_object(
+        'referral_code', n.primary_code,
+        'referrer', CASE WHEN n.inviter_id IS NOT NULL THEN json_build_object(
+                        'name', coalesce(n.inviter_display, ''),
+                        'image_url', n.inviter_image) END,
+        'total_earnings', n.total_earnings,
+        'total_referrals', n.total_members,
+        'total_volume', n.total_volume,
+        'total_deposits', n.total_deposits,
+        'stats', json_build_object(
+            'level1', json_build_object(
+                'count', n.members[1], 'total_volume', n.volume[1],
+                'earnings', n.earnings[1], 'fee', n.rate_bps[1] / 10000::float8),
+            'level2', json_build_object(
+                'count', n.members[2], 'total_volume', n.volume[2],
+                'earnings', n.earnings[2], 'fee', n.rate_bps[2] / 10000::float8),
+            'level3', json_build_object(
+                'count', n.members[3], 'total_volume', n.volume[3],
+                'earnings', n.earnings[3], 'fee', n.rate_bps[3] / 10000::float8)));
 END
 $$;
 COMMENT ON FUNCTION referral.intotes_info() IS
