@@ -27,12 +27,19 @@
 #include "money.h"
 #include "utils/lsyscache.h"
 
-typedef struct CounterEntry
+struct Credit
 {
 	CounterKey	key;
-	char		status;
 	int64		value[COUNTER_MAX_VALUES];
-} CounterEntry;
+};
+
+typedef struct CreditEntry
+{
+	const CounterKey *key;		/* the credit's */
+	Credit	   *credit;
+	uint32		hash;
+	char		status;
+} CreditEntry;
 
 static inline uint32
 hash_key(const CounterKey *key)
@@ -51,11 +58,13 @@ equal_keys(const CounterKey *a, const CounterKey *b)
 }
 
 #define SH_PREFIX credits
-#define SH_ELEMENT_TYPE CounterEntry
-#define SH_KEY_TYPE CounterKey
+#define SH_ELEMENT_TYPE CreditEntry
+#define SH_KEY_TYPE const CounterKey *
 #define SH_KEY key
-#define SH_HASH_KEY(tb, k) hash_key(&(k))
-#define SH_EQUAL(tb, a, b) equal_keys(&(a), &(b))
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) (a)->hash
+#define SH_HASH_KEY(tb, k) hash_key(k)
+#define SH_EQUAL(tb, a, b) equal_keys(a, b)
 #define SH_SCOPE static inline
 #define SH_DECLARE
 #define SH_DEFINE
@@ -172,6 +181,26 @@ plus(const Books *books, const Table *table, int64 a, int64 b)
 	return pg_add_s64_overflow(a, b, &sum) ? PG_INT64_MAX : sum;
 }
 
+/* The run's credit to a key, which begins with 0. */
+static Credit *
+find_credit(Counters *counters, TableId table, const CounterKey *key)
+{
+	MemoryContext context = counters->books->context;
+	CreditEntry *entry;
+	bool		found;
+
+	if (!counters->credits[table])
+		counters->credits[table] = credits_create(context, 4, NULL);
+	entry = credits_insert(counters->credits[table], key, &found);
+	if (!found)
+	{
+		entry->credit = MemoryContextAllocZero(context, sizeof(Credit));
+		entry->credit->key = *key;
+		entry->key = &entry->credit->key;
+	}
+	return entry->credit;
+}
+
 /*
  * Credit `values`, one per value column of the counter table, to a key.  Raises
  * 22003 when the credits of this run alone leave the range of bigint.
@@ -180,18 +209,28 @@ void
 counters_add(Counters *counters, TableId table, const CounterKey *key,
 			 const int64 *values)
 {
-	const Table *counter = books_table(counters->books, table);
-	CounterEntry *entry;
-	bool		found;
+	Credit	   *last = NULL;
 
-	if (!counters->credits[table])
-		counters->credits[table] = credits_create(counters->books->context,
-												  4, NULL);
-	entry = credits_insert(counters->credits[table], *key, &found);
-	if (!found)
-		memset(entry->value, 0, sizeof(entry->value));
-	for (int i = 0; i < value_columns(counter, table); i++)
-		entry->value[i] = plus(counters->books, counter, entry->value[i], values[i]);
+	counters_add_again(counters, table, key, values, &last);
+}
+
+/*
+ * The same for who often credits the same key: he keeps the credit to this table
+ * that was his last, NULL at first, which saves looking for it.
+ */
+void
+counters_add_again(Counters *counters, TableId table, const CounterKey *key,
+				   const int64 *values, Credit **last)
+{
+	const Table *counter = books_table(counters->books, table);
+	int			nvalues = value_columns(counter, table);
+	int64	   *sum;
+
+	if (!*last || !equal_keys(&(*last)->key, key))
+		*last = find_credit(counters, table, key);
+	sum = (*last)->value;
+	for (int i = 0; i < nvalues; i++)
+		sum[i] = plus(counters->books, counter, sum[i], values[i]);
 }
 
 static Datum
@@ -299,7 +338,7 @@ insert_gathered(Flush *flush)
 }
 
 static void
-insert_part(Flush *flush, const CounterEntry *entry, int64 part)
+insert_part(Flush *flush, const Credit *entry, int64 part)
 {
 	Table	   *table = flush->table;
 	TupleTableSlot *slot;
@@ -333,7 +372,7 @@ insert_part(Flush *flush, const CounterEntry *entry, int64 part)
  * unless somebody else holds it.
  */
 static bool
-update_part(Flush *flush, const CounterEntry *entry)
+update_part(Flush *flush, const Credit *entry)
 {
 	Table	   *table = flush->table;
 
@@ -353,7 +392,7 @@ update_part(Flush *flush, const CounterEntry *entry)
 }
 
 static bool
-is_large(const Flush *flush, const CounterEntry *entry)
+is_large(const Flush *flush, const Credit *entry)
 {
 	for (int i = 0; i < flush->nvalues; i++)
 	{
@@ -364,7 +403,7 @@ is_large(const Flush *flush, const CounterEntry *entry)
 }
 
 static bool
-same_member(const CounterEntry *a, const CounterEntry *b)
+same_member(const Credit *a, const Credit *b)
 {
 	return a->key.column[0] == b->key.column[0] &&
 		a->key.column[1] == b->key.column[1];
@@ -376,10 +415,10 @@ same_member(const CounterEntry *a, const CounterEntry *b)
  * Nothing of the run is written yet, so nothing counts twice.
  */
 static void
-check_sums(Flush *flush, CounterEntry *const *entries, int n, int i)
+check_sums(Flush *flush, Credit *const *entries, int n, int i)
 {
 	Table	   *table = flush->table;
-	const CounterEntry *entry = entries[i];
+	const Credit *entry = entries[i];
 	int64		sum[COUNTER_MAX_VALUES] = {0};
 	int			level = key_columns(table) - 1; /* 0-based; 1, the member,
 												 * where there is none */
@@ -413,7 +452,7 @@ check_sums(Flush *flush, CounterEntry *const *entries, int n, int i)
 
 /* The columns of a credit's key, without the part. */
 static void
-entry_key(const Table *table, const CounterEntry *entry, Datum *key)
+entry_key(const Table *table, const Credit *entry, Datum *key)
 {
 	for (int i = 0; i < key_columns(table); i++)
 		key[i] = key_datum(table, i, entry->key.column[i]);
@@ -424,7 +463,7 @@ entry_key(const Table *table, const CounterEntry *entry, Datum *key)
  * said of the key, if it was asked for many at once.
  */
 static void
-credit(Flush *flush, const CounterEntry *entry, IndexFind *told)
+credit(Flush *flush, const Credit *entry, IndexFind *told)
 {
 	Books	   *books = flush->books;
 	Table	   *table = flush->table;
@@ -466,8 +505,8 @@ credit(Flush *flush, const CounterEntry *entry, IndexFind *told)
 static int
 compare_entries(const void *a, const void *b)
 {
-	const CounterEntry *x = *(CounterEntry *const *) a;
-	const CounterEntry *y = *(CounterEntry *const *) b;
+	const Credit *x = *(Credit *const *) a;
+	const Credit *y = *(Credit *const *) b;
 
 	for (int i = 0; i < COUNTER_MAX_KEYS; i++)
 	{
@@ -481,7 +520,7 @@ compare_entries(const void *a, const void *b)
 typedef struct SortedCredits
 {
 	const Table *table;
-	CounterEntry *const *entries;
+	Credit *const *entries;
 } SortedCredits;
 
 static void
@@ -494,7 +533,7 @@ key_of_credit(const void *state, int i, Datum *key)
 
 /* Ask the index for all keys at once; NULL if they are few, or not asked for. */
 static IndexFind *
-ask_index(Flush *flush, CounterEntry **entries, int n)
+ask_index(Flush *flush, Credit **entries, int n)
 {
 	SortedCredits credits = {flush->table, entries};
 	IndexFind  *told;
@@ -512,8 +551,8 @@ static void
 flush_table(Books *books, TableId id, credits_hash *credits)
 {
 	Flush		flush = {.books = books};
-	CounterEntry **entries;
-	CounterEntry *entry;
+	Credit	  **entries;
+	CreditEntry *entry;
 	credits_iterator iterator;
 	IndexFind  *told;
 	int			n = 0;
@@ -524,11 +563,11 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 						 sizeof(TupleTableSlot *));
 
 	entries = MemoryContextAllocHuge(CurrentMemoryContext,
-									 credits->members * sizeof(CounterEntry *));
+									 credits->members * sizeof(Credit *));
 	credits_start_iterate(credits, &iterator);
 	while ((entry = credits_iterate(credits, &iterator)) != NULL)
-		entries[n++] = entry;
-	qsort(entries, n, sizeof(CounterEntry *), compare_entries);
+		entries[n++] = entry->credit;
+	qsort(entries, n, sizeof(Credit *), compare_entries);
 	told = ask_index(&flush, entries, n);
 
 	/* Before anything is written, for the run may see that already. */

@@ -38,10 +38,16 @@ enum
 
 typedef struct Counters Counters;
 
+/* What a run adds to one key. */
+typedef struct Credit Credit;
+
 extern void counters_init(void);
 extern Counters *counters_begin(Books *books);
 extern void counters_add(Counters *counters, TableId table,
 						 const CounterKey *key, const int64 *values);
+extern void counters_add_again(Counters *counters, TableId table,
+							   const CounterKey *key, const int64 *values,
+							   Credit **last);
 extern int64 counters_sum(Books *books, TableId table, const CounterKey *key,
 						  int nkeys, int value);
 extern void counters_flush(Counters *counters);

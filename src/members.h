@@ -21,6 +21,7 @@ typedef struct Member
 	bool		invitees_known;
 	int64		paid_invitees;	/* valid if invitees_known */
 	int64		new_invitees;	/* of this run */
+	Credit	   *earned[REFERRAL_MAX_LEVEL + 1]; /* what this run added last */
 	ItemPointerData tid;
 } Member;
 

@@ -38,6 +38,8 @@ typedef struct Payer
 	TimestampTz rewarded_at;	/* valid if is_rewarded */
 	int64		earning_payments;	/* before this run, or -1 = not asked for */
 	int64		new_earning_payments;	/* of this run */
+	struct Member *referrer;	/* once asked for */
+	struct Credit *paid;		/* what this run added to his own sums */
 	ItemPointerData tid;
 } Payer;
 

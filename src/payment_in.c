@@ -221,6 +221,14 @@ fill_share(Run *run, const Payment *payment, int level, Share *share)
 									   rate->flat_micro);
 }
 
+static Member *
+payer_referrer(Run *run, Payer *payer)
+{
+	if (!payer->referrer)
+		payer->referrer = member_find(run->members, payer->program, payer->referrer_id);
+	return payer->referrer;
+}
+
 /*
  * Find who stands on which level, 0 to max_level; returns how many levels
  * there are, the payer's own included.
@@ -238,8 +246,8 @@ find_line(Run *run, const Payment *payment, Share *shares)
 		shares[0].beneficiary = member_find(run->members, program, payer->member_id);
 	if (program->max_level == 0)
 		return nlevels;
-	member = member_find(run->members, program, payer->referrer_id);
-	for (; member && nlevels <= program->max_level; nlevels++)
+	for (member = payer_referrer(run, payer);
+		 member && nlevels <= program->max_level; nlevels++)
 	{
 		shares[nlevels] = (Share) {.beneficiary = member};
 		member = member_referrer(run->members, member);
@@ -343,9 +351,10 @@ count_payment(Run *run, const Payment *payment, const Share *shares,
 					payment->moment.counter_at, payment->moment.day, level
 			}
 		};
-		counters_add(run->counters, TABLE_EARNING, &key, values);
+		counters_add_again(run->counters, TABLE_EARNING, &key, values,
+						   &share->beneficiary->earned[level]);
 	}
-	counters_add(run->counters, TABLE_PAID, &payer_key, paid);
+	counters_add_again(run->counters, TABLE_PAID, &payer_key, paid, &payment->payer->paid);
 	if (is_earning)
 		payment->payer->new_earning_payments++;
 }
@@ -381,9 +390,7 @@ take_payment(Run *run, const Payment *payment)
 	count_payment(run, payment, shares, nlevels, is_earning);
 	if (payer->is_qualified && !was_qualified)
 	{
-		member_add_invitee(run->members,
-						   member_find(run->members, payment->program,
-									   payer->referrer_id));
+		member_add_invitee(run->members, payer_referrer(run, payer));
 		events_add(run->events, payment->program, "tier_check",
 				   payer->referrer_id, 0, NULL);
 	}
@@ -396,7 +403,7 @@ take_payments(Run *run, PaymentSource *source)
 	Payment		payment;
 	bool		locked;
 
-	intake_rewind(&source->in);
+	payments_rewind(source);
 	while (payments_next(source, &payment))
 	{
 		if (!payer_counts(payment.payer, payment.occurred_at))
@@ -413,7 +420,7 @@ take_payments(Run *run, PaymentSource *source)
 	if (locked)
 		books_refresh(run->books);
 
-	intake_rewind(&source->in);
+	payments_rewind(source);
 	while (payments_next(source, &payment))
 		take_payment(run, &payment);
 }

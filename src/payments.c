@@ -34,6 +34,10 @@ payments_begin(PaymentSource *source, Books *books)
 	source->in.table = TABLE_PAYMENT;
 	source->in.taken_in = PAYMENT_TAKEN_IN;
 	source->payers = payers_begin(books);
+	if (source->in.rows)
+		source->payer_of = MemoryContextAllocHuge(books->context,
+												  tuplestore_tuple_count(source->in.rows) *
+												  sizeof(Payer *));
 }
 
 /* CONTRACT section 3.2 and section 1, table payment. */
@@ -64,6 +68,33 @@ check_payment(const Payment *payment, const TupleTableSlot *slot)
 }
 
 /*
+ * Begin again with the first row.
+ */
+void
+payments_rewind(PaymentSource *source)
+{
+	intake_rewind(&source->in);
+	source->nread = 0;
+}
+
+/* Who pays; a statement's rows are the same each time they are read. */
+static Payer *
+payer_of(PaymentSource *source, const Program *program, Datum user_id)
+{
+	Payer	   *payer;
+
+	if (source->nread < source->nknown)
+		return source->payer_of[source->nread++];
+	payer = payer_find(source->payers, program, user_id);
+	if (source->payer_of)
+	{
+		source->payer_of[source->nknown++] = payer;
+		source->nread++;
+	}
+	return payer;
+}
+
+/*
  * Read the next row that the engine is to take in; false at the end.  Raises
  * 22003, 22008, 23503 and 23514 for rows that no payment may be.
  */
@@ -89,8 +120,8 @@ payments_next(PaymentSource *source, Payment *payment)
 		memcmp(VARDATA_ANY(kind), "deposit", strlen("deposit")) == 0;
 	check_payment(payment, slot);
 
-	payment->payer = payer_find(source->payers, payment->program,
-							   slot->tts_values[PAYMENT_USER_ID - 1]);
+	payment->payer = payer_of(source, payment->program,
+							  slot->tts_values[PAYMENT_USER_ID - 1]);
 	if (payment->payer->attributed)
 		payment->moment = calendar_moment(payment->occurred_at,
 										 payment->program->zone,

@@ -35,9 +35,13 @@ typedef struct PaymentSource
 {
 	IntakeRows	in;
 	Payers	   *payers;
+	Payer	  **payer_of;		/* of each row of a statement, in their order */
+	int64		nknown;			/* of so many rows, so far */
+	int64		nread;			/* since the last rewind */
 } PaymentSource;
 
 extern void payments_begin(PaymentSource *source, Books *books);
+extern void payments_rewind(PaymentSource *source);
 extern bool payments_next(PaymentSource *source, Payment *payment);
 extern bool payments_next_name(PaymentSource *source, PaymentName *payment);
 extern void payments_claim(PaymentSource *source, bool waited);
