@@ -20,5 +20,7 @@ typedef struct RememberedRow
 
 extern RememberedRow *row_recall(uint32 hash);
 extern RememberedRow *row_remember(uint32 hash, const ItemPointerData *root);
+extern bool row_memory_has_room(void);
+extern void row_offer(uint32 hash, const ItemPointerData *root);
 
 #endif							/* REFERRAL_ROW_MEMORY_H */

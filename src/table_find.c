@@ -6,6 +6,7 @@
  */
 #include "tables.h"
 
+#include "access/nbtree.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -333,6 +334,64 @@ row_has_key(Table *table, int nkeys, const Datum *key)
 }
 
 /*
+ * Remember all rows that the page of the index names on which the last
+ * table_find() ended.  It takes as long as two descents, so it waits for the
+ * second one that ends there; then it is worth many.
+ */
+static void
+learn_neighbours(Table *table, int nkeys)
+{
+	enum
+	{
+		MET_ONCE = 1, LEARNED
+	};
+	const BTScanPosData *position = &((BTScanOpaque) table->scan[nkeys]->opaque)->currPos;
+	uint32		hash = hash_combine(murmurhash32(table->key->rd_node.relNode),
+									murmurhash32(position->currPage));
+	RememberedRow *leaf = row_recall(hash);
+	ItemPointerData met;
+	uint32		hashes[MaxIndexTuplesPerPage];
+	ItemPointerData roots[MaxIndexTuplesPerPage];
+	int			n = 0;
+	Buffer		buffer;
+	Page		page;
+	BTPageOpaque special;
+
+	if (leaf && ItemPointerGetOffsetNumberNoCheck(&leaf->root) != MET_ONCE)
+		return;
+	ItemPointerSet(&met, position->currPage, leaf ? LEARNED : MET_ONCE);
+	(void) row_remember(hash, &met);
+	if (!leaf)
+		return;
+
+	buffer = ReadBuffer(table->key, position->currPage);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	special = BTPageGetOpaque(page);
+	if (P_ISLEAF(special) && !P_IGNORE(special))
+	{
+		OffsetNumber last = PageGetMaxOffsetNumber(page);
+
+		for (OffsetNumber i = P_FIRSTDATAKEY(special); i <= last; i = OffsetNumberNext(i))
+		{
+			ItemId		item = PageGetItemId(page, i);
+			IndexTuple	entry = (IndexTuple) PageGetItem(page, item);
+			Datum		key[INDEX_MAX_KEYS];
+			bool		isnull[INDEX_MAX_KEYS];
+
+			if (ItemIdIsDead(item))
+				continue;
+			index_deform_tuple(entry, RelationGetDescr(table->key), key, isnull);
+			hashes[n] = key_hash(table, nkeys, key);
+			roots[n++] = *BTreeTupleGetHeapTID(entry);
+		}
+	}
+	UnlockReleaseBuffer(buffer);
+	for (int i = 0; i < n; i++)
+		row_offer(hashes[i], &roots[i]);
+}
+
+/*
  * Find a row whose key begins with key[0 .. nkeys-1], any of them if there are
  * several; it is then in table->row.  Returns false when there is none.  Where
  * it was found is remembered, and looked at first the next time.
@@ -352,6 +411,8 @@ table_find_any(Books *books, Table *table, int nkeys, const Datum *key)
 	if (!table_find(books, table, nkeys, key))
 		return false;
 	(void) table_remember(table);
+	if (row_memory_has_room())
+		learn_neighbours(table, nkeys);
 	return true;
 }
 
