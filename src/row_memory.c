@@ -132,22 +132,12 @@ row_memory_has_room(void)
 	return nbuckets < MAX_BUCKETS || nrows < MAX_BUCKETS * BUCKET_SIZE / 2;
 }
 
-/*
- * Remember, too, where a row is that may be asked for later; no other row gives
- * way to it.
- */
-void
-row_offer(uint32 hash, const ItemPointerData *root)
+/* Put the row where no other gives way, if there is such a place. */
+static void
+offer(uint32 hash, const ItemPointerData *root)
 {
-	Bucket	   *bucket;
+	Bucket	   *bucket = bucket_of(hash);
 
-	if (nrows >= nbuckets * BUCKET_SIZE / 2)
-	{
-		if (nbuckets == MAX_BUCKETS)
-			return;
-		grow();
-	}
-	bucket = bucket_of(hash);
 	for (int i = 0; i < BUCKET_SIZE; i++)
 	{
 		RememberedRow *row = &bucket->row[i];
@@ -164,4 +154,19 @@ row_offer(uint32 hash, const ItemPointerData *root)
 		if (row->hash == hash)
 			return;
 	}
+}
+
+/*
+ * Remember n rows, too, that may be asked for later; no other row gives way.
+ */
+void
+rows_offer(int n, const uint32 *hashes, const ItemPointerData *roots)
+{
+	while (nrows + n > nbuckets * BUCKET_SIZE / 2 && nbuckets < MAX_BUCKETS)
+		grow();
+	/* They are anywhere in the memory: wait for all of it at once. */
+	for (int i = 0; i < n; i++)
+		__builtin_prefetch(bucket_of(hashes[i]), 1);
+	for (int i = 0; i < n; i++)
+		offer(hashes[i], &roots[i]);
 }

@@ -18,6 +18,9 @@
 /* A quarter of a page: half of what counters keep free (040_counter.sql). */
 #define PRUNE_BELOW		(BLCKSZ / 4)
 
+/* Rows looked for on a page of an index until all of them are remembered. */
+#define FINDS_TO_LEARN	2
+
 /* Is the block there?  No lseek() for one that was, since the last truncation. */
 static bool
 block_exists(Relation rel, BlockNumber block)
@@ -334,22 +337,19 @@ row_has_key(Table *table, int nkeys, const Datum *key)
 }
 
 /*
- * Remember all rows that the page of the index names on which the last
- * table_find() ended.  It takes as long as two descents, so it waits for the
- * second one that ends there; then it is worth many.
+ * Count the ends of table_find() on a page of the index, here on the last one;
+ * at the last of FINDS_TO_LEARN remember all rows that the page names.  That
+ * takes as long as some descents, so it is done where as many were needed.
  */
 static void
 learn_neighbours(Table *table, int nkeys)
 {
-	enum
-	{
-		MET_ONCE = 1, LEARNED
-	};
 	const BTScanPosData *position = &((BTScanOpaque) table->scan[nkeys]->opaque)->currPos;
 	uint32		hash = hash_combine(murmurhash32(table->key->rd_node.relNode),
 									murmurhash32(position->currPage));
 	RememberedRow *leaf = row_recall(hash);
-	ItemPointerData met;
+	ItemPointerData counted;
+	OffsetNumber finds = 0;
 	uint32		hashes[MaxIndexTuplesPerPage];
 	ItemPointerData roots[MaxIndexTuplesPerPage];
 	int			n = 0;
@@ -357,11 +357,14 @@ learn_neighbours(Table *table, int nkeys)
 	Page		page;
 	BTPageOpaque special;
 
-	if (leaf && ItemPointerGetOffsetNumberNoCheck(&leaf->root) != MET_ONCE)
+	/* The number stands where rows have their line pointer's. */
+	if (leaf)
+		finds = ItemPointerGetOffsetNumberNoCheck(&leaf->root);
+	if (finds == FINDS_TO_LEARN)
 		return;
-	ItemPointerSet(&met, position->currPage, leaf ? LEARNED : MET_ONCE);
-	(void) row_remember(hash, &met);
-	if (!leaf)
+	ItemPointerSet(&counted, position->currPage, ++finds);
+	(void) row_remember(hash, &counted);
+	if (finds < FINDS_TO_LEARN)
 		return;
 
 	buffer = ReadBuffer(table->key, position->currPage);
@@ -387,8 +390,7 @@ learn_neighbours(Table *table, int nkeys)
 		}
 	}
 	UnlockReleaseBuffer(buffer);
-	for (int i = 0; i < n; i++)
-		row_offer(hashes[i], &roots[i]);
+	rows_offer(n, hashes, roots);
 }
 
 /*
