@@ -7,6 +7,9 @@
  * the back gives way.  Up to MAX_BUCKETS the memory doubles when it is half
  * full, so that hardly a row gives way before.
  *
+ * The neighbours in the index of rows that were looked for are remembered, too,
+ * as long as there is room (table_find.c).
+ *
  * What is remembered is the line pointer that index entries lead to, because it
  * stays where it is while updates stay on the page.  All of it is a hint:
  * tables.c looks whether a visible row with the right key is there.
@@ -118,4 +121,52 @@ row_remember(uint32 hash, const ItemPointerData *root)
 	}
 	row->root = *root;
 	return row;
+}
+
+/*
+ * Is there room for rows that nobody asked for?
+ */
+bool
+row_memory_has_room(void)
+{
+	return nbuckets < MAX_BUCKETS || nrows < MAX_BUCKETS * BUCKET_SIZE / 2;
+}
+
+/* Put the row where no other gives way, if there is such a place. */
+static void
+offer(uint32 hash, const ItemPointerData *root)
+{
+	Bucket	   *bucket = bucket_of(hash);
+
+	for (int i = 0; i < BUCKET_SIZE; i++)
+	{
+		RememberedRow *row = &bucket->row[i];
+
+		if (!ItemPointerIsValid(&row->root))
+		{
+			*row = (RememberedRow)
+			{
+				.hash = hash, .root = *root
+			};
+			nrows++;
+			return;
+		}
+		if (row->hash == hash)
+			return;
+	}
+}
+
+/*
+ * Remember n rows, too, that may be asked for later; no other row gives way.
+ */
+void
+rows_offer(int n, const uint32 *hashes, const ItemPointerData *roots)
+{
+	while (nrows + n > nbuckets * BUCKET_SIZE / 2 && nbuckets < MAX_BUCKETS)
+		grow();
+	/* They are anywhere in the memory: wait for all of it at once. */
+	for (int i = 0; i < n; i++)
+		__builtin_prefetch(bucket_of(hashes[i]), 1);
+	for (int i = 0; i < n; i++)
+		offer(hashes[i], &roots[i]);
 }

@@ -20,5 +20,7 @@ typedef struct RememberedRow
 
 extern RememberedRow *row_recall(uint32 hash);
 extern RememberedRow *row_remember(uint32 hash, const ItemPointerData *root);
+extern bool row_memory_has_room(void);
+extern void rows_offer(int n, const uint32 *hashes, const ItemPointerData *roots);
 
 #endif							/* REFERRAL_ROW_MEMORY_H */

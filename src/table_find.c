@@ -7,6 +7,7 @@
 #include "tables.h"
 
 #include "access/htup_details.h"
+#include "access/nbtree.h"
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
@@ -18,6 +19,9 @@
 
 /* A quarter of a page: half of what counters keep free (040_counter.sql). */
 #define PRUNE_BELOW		(BLCKSZ / 4)
+
+/* Rows looked for on a page of an index until all of them are remembered. */
+#define FINDS_TO_LEARN	2
 
 /* Is the block there?  No lseek() for one that was, since the last truncation. */
 static bool
@@ -389,6 +393,63 @@ row_has_key(Table *table, int nkeys, const Datum *key)
 }
 
 /*
+ * Count the ends of table_find() on a page of the index, here on the last one;
+ * at the last of FINDS_TO_LEARN remember all rows that the page names.  That
+ * takes as long as some descents, so it is done where as many were needed.
+ */
+static void
+learn_neighbours(Table *table, int nkeys)
+{
+	const BTScanPosData *position = &((BTScanOpaque) table->scan[nkeys]->opaque)->currPos;
+	uint32		hash = hash_combine(murmurhash32(table->key->rd_node.relNode),
+									murmurhash32(position->currPage));
+	RememberedRow *leaf = row_recall(hash);
+	ItemPointerData counted;
+	OffsetNumber finds = 0;
+	uint32		hashes[MaxIndexTuplesPerPage];
+	ItemPointerData roots[MaxIndexTuplesPerPage];
+	int			n = 0;
+	Buffer		buffer;
+	Page		page;
+	BTPageOpaque special;
+
+	/* The number stands where rows have their line pointer's. */
+	if (leaf)
+		finds = ItemPointerGetOffsetNumberNoCheck(&leaf->root);
+	if (finds == FINDS_TO_LEARN)
+		return;
+	ItemPointerSet(&counted, position->currPage, ++finds);
+	(void) row_remember(hash, &counted);
+	if (finds < FINDS_TO_LEARN)
+		return;
+
+	buffer = ReadBuffer(table->key, position->currPage);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	special = BTPageGetOpaque(page);
+	if (P_ISLEAF(special) && !P_IGNORE(special))
+	{
+		OffsetNumber last = PageGetMaxOffsetNumber(page);
+
+		for (OffsetNumber i = P_FIRSTDATAKEY(special); i <= last; i = OffsetNumberNext(i))
+		{
+			ItemId		item = PageGetItemId(page, i);
+			IndexTuple	entry = (IndexTuple) PageGetItem(page, item);
+			Datum		key[INDEX_MAX_KEYS];
+			bool		isnull[INDEX_MAX_KEYS];
+
+			if (ItemIdIsDead(item))
+				continue;
+			index_deform_tuple(entry, RelationGetDescr(table->key), key, isnull);
+			hashes[n] = key_hash(table, nkeys, key);
+			roots[n++] = *BTreeTupleGetHeapTID(entry);
+		}
+	}
+	UnlockReleaseBuffer(buffer);
+	rows_offer(n, hashes, roots);
+}
+
+/*
  * Find a row whose key begins with key[0 .. nkeys-1], any of them if there are
  * several; it is then in table->row.  Returns false when there is none.  Where
  * it was found is remembered, and looked at first the next time.
@@ -408,6 +469,8 @@ table_find_any(Books *books, Table *table, int nkeys, const Datum *key)
 	if (!table_find(books, table, nkeys, key))
 		return false;
 	(void) table_remember(table);
+	if (row_memory_has_room())
+		learn_neighbours(table, nkeys);
 	return true;
 }
 

@@ -17,7 +17,7 @@ def unreferred():
         "CALL referral.rebuild()", "VACUUM referral.attribution")
     numbers = {case: [next(first_numbers) for _ in range(5)] for case in CASES}
     figures = in_turn(5, list(CASES), lambda case, turn: pay(
-        CASES[case][0], numbers[case][turn], turn, 8, 8000, CASES[case][1], "off"))
+        CASES[case][0], numbers[case][turn], turn, 8, 6000, CASES[case][1], "off"))
     report("unreferred: payments that concern nobody, 8 clients, commits not waited for",
            "payments/s", figures)
     check_sound()
