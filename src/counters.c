@@ -180,8 +180,11 @@ counters_add(Counters *counters, TableId table, const CounterKey *key,
 		entry->value[i] = plus(counters->books, counter, entry->value[i], values[i]);
 }
 
-static Datum
-key_datum(const Table *table, int column, int64 value)
+/*
+ * Return a column of a key as the table's type has it.
+ */
+Datum
+counters_key_datum(const Table *table, int column, int64 value)
 {
 	switch (TupleDescAttr(RelationGetDescr(table->rel), column)->attlen)
 	{
@@ -208,7 +211,7 @@ counters_sum(Books *books, TableId id, const CounterKey *key, int nkeys,
 	int64		sum = 0;
 
 	for (int i = 0; i < nkeys; i++)
-		datum[i] = key_datum(table, i, key->column[i]);
+		datum[i] = counters_key_datum(table, i, key->column[i]);
 	for (bool found = table_find(books, table, nkeys, datum); found;
 		 found = table_find_next(table, nkeys))
 	{
@@ -280,7 +283,7 @@ insert_part(Flush *flush, const CounterEntry *entry, int64 part)
 
 	ExecClearTuple(slot);
 	for (int i = 0; i < key_columns(table); i++, column++)
-		slot->tts_values[column] = key_datum(table, column, entry->key.column[i]);
+		slot->tts_values[column] = counters_key_datum(table, column, entry->key.column[i]);
 	slot->tts_values[column++] = Int64GetDatum(part);
 	for (int i = 0; i < flush->nvalues; i++)
 		slot->tts_values[column++] = Int64GetDatum(entry->value[i]);
@@ -370,7 +373,7 @@ check_sums(Flush *flush, CounterEntry *const *entries, int n, int i)
 
 		CHECK_FOR_INTERRUPTS();
 		if (row_datum(table, level + 1, &isnull) !=
-			key_datum(table, level, entry->key.column[level]))
+			counters_key_datum(table, level, entry->key.column[level]))
 			continue;
 		for (int v = 0; v < flush->nvalues; v++)
 			sum[v] = plus(flush->books, table, sum[v],
@@ -400,7 +403,7 @@ credit(Flush *flush, const CounterEntry *entry)
 	}
 
 	for (int i = 0; i < nkeys; i++)
-		key[i] = key_datum(table, i, entry->key.column[i]);
+		key[i] = counters_key_datum(table, i, entry->key.column[i]);
 	if (!table_find_any(books, table, nkeys, key))
 	{
 		insert_part(flush, entry, own_part(books));
@@ -436,19 +439,34 @@ compare_entries(const void *a, const void *b)
 }
 
 static void
+flush_begin(Flush *flush, Books *books, TableId id, uint32 nentries)
+{
+	memset(flush, 0, sizeof(Flush));
+	flush->books = books;
+	flush->table = books_table(books, id);
+	flush->nvalues = value_columns(flush->table, id);
+	flush->slots = palloc(Min(nentries, INSERT_BATCH) * sizeof(TupleTableSlot *));
+}
+
+static void
+flush_end(Flush *flush)
+{
+	insert_gathered(flush);
+	for (int i = 0; i < flush->slots_made; i++)
+		ExecDropSingleTupleTableSlot(flush->slots[i]);
+	pfree(flush->slots);
+}
+
+static void
 flush_table(Books *books, TableId id, credits_hash *credits)
 {
-	Flush		flush = {.books = books};
+	Flush		flush;
 	CounterEntry **entries;
 	CounterEntry *entry;
 	credits_iterator iterator;
 	int			n = 0;
 
-	flush.table = books_table(books, id);
-	flush.nvalues = value_columns(flush.table, id);
-	flush.slots = palloc(Min(credits->members, INSERT_BATCH) *
-						 sizeof(TupleTableSlot *));
-
+	flush_begin(&flush, books, id, credits->members);
 	entries = MemoryContextAllocHuge(CurrentMemoryContext,
 									 credits->members * sizeof(CounterEntry *));
 	credits_start_iterate(credits, &iterator);
@@ -463,9 +481,7 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 			check_sums(&flush, entries, n, i);
 		credit(&flush, entries[i]);
 	}
-	insert_gathered(&flush);
-	for (int i = 0; i < flush.slots_made; i++)
-		ExecDropSingleTupleTableSlot(flush.slots[i]);
+	flush_end(&flush);
 }
 
 /*
@@ -481,5 +497,23 @@ counters_flush(Counters *counters)
 		if (counters->credits[id])
 			flush_table(counters->books, id, counters->credits[id]);
 	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Write one key's credit at once.  The run sees it after books_refresh().
+ */
+void
+counters_write(Books *books, TableId id, const CounterKey *key,
+			   const int64 *values)
+{
+	MemoryContext old = MemoryContextSwitchTo(books->context);
+	CounterEntry entry = {.key = *key};
+	Flush		flush;
+
+	flush_begin(&flush, books, id, 1);
+	memcpy(entry.value, values, flush.nvalues * sizeof(int64));
+	credit(&flush, &entry);
+	flush_end(&flush);
 	MemoryContextSwitchTo(old);
 }

@@ -104,6 +104,9 @@ typedef struct RowBatch
 	int			slots_made;
 } RowBatch;
 
+/* Called for each version of a row, then with NULL at the row's end. */
+typedef void (*VersionVisitor) (HeapTuple version, Buffer buffer, void *state);
+
 extern void tables_init(void);
 extern Oid	table_oid(Oid namespace, TableId id);
 extern bool table_is_there(Oid namespace, TableId id);
@@ -112,6 +115,7 @@ extern bool table_is_empty(Oid namespace, TableId id);
 extern Books *books_open(Oid namespace);
 extern Books *books_read(Oid namespace);
 extern void books_forget_scans(Books *books);
+extern void books_see_others(Books *books);
 extern void books_refresh(Books *books);
 extern void books_close(Books *books);
 
@@ -123,6 +127,9 @@ extern bool table_find_next(Table *table, int nkeys);
 extern void table_each(Books *books, Table *table, int nkeys, const Datum *key,
 					   void (*visit) (HeapTuple row, TupleDesc desc, void *state),
 					   void *state);
+extern void table_each_version(Books *books, Table *table, int nkeys,
+							   const Datum *key, VersionVisitor visit,
+							   void *state);
 extern bool table_find_last(Books *books, Table *table, int nkeys,
 							const Datum *key);
 extern bool table_find_range(Books *books, Table *table, int nkeys,
