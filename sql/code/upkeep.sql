@@ -484,7 +484,7 @@ event_days); counts rare labels of dropped clicks as one; merges the parts of co
 reading cheaper. The books are right without it.
 program_id: NULL for every program. May run never, twice, or at once with itself and with anything
 else: dropping and merging pass over what somebody holds, so that they wait for nobody and no
-payment for them; a refund that is applied takes the locks that any refund takes.
+payment for them, unless it may be the last under a cap or budget; a refund that is applied takes the locks that any refund takes.
 Works in batches that commit; may be cancelled and called again. Where there is nothing to do it
 reads the counters'' indexes once. Progress: NOTICE, and view stat_progress for other sessions.
 Errors: 42501 not the owner of referral''s tables, 2D000 inside a transaction block.';
