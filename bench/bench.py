@@ -12,7 +12,8 @@ import time
 from harness import HERE, TEMPLATE, check_books, rows, script, sql, workloads
 from table import draw, table
 
-MODULES = ["instructions", "spread", "bulk", "hot", "long", "refunds", "funnel", "http"]
+MODULES = ["instructions", "spread", "hot", "unreferred", "first", "deadlocks", "bulk", "bytes",
+           "long", "refunds", "funnel", "http", "reads", "payout", "upkeep"]
 
 
 def in_database(name, run):
@@ -46,6 +47,10 @@ def main():
     for name in chosen:
         in_database(name, workloads[name])
 
+    for row in rows:
+        if row.limit:
+            print(f"{'ok' if row.median <= row.limit else 'not ok'} - {row.text}: "
+                  f"{row.median:.3f}, limit {row.limit}")
     text = table(rows)
     print(f"\n{text}\n{os.cpu_count()} processors, {time.monotonic() - started:.0f} s")
     if chosen == list(workloads):

@@ -82,6 +82,20 @@ struct Counters
  */
 #define LARGE_CREDIT	(INT64CONST(1) << 50)
 
+/*
+ * A version that its own transaction replaces costs the backend memory until
+ * the transaction ends, once for each pair of command ids, its own and that of
+ * its successor (combocid.c).  So after this many commands of a transaction the
+ * engine writes its counters under a few ids again and again, and the memory of
+ * a million payments is that of a thousand.  Nobody else is concerned; a cursor
+ * of this very transaction, opened after so many commands, may read sums of
+ * payments that it made later.
+ */
+#define EXACT_COMMANDS	1000
+
+/* From so many credits to a table on its index is asked for all keys at once. */
+#define MANY_CREDITS	64
+
 /* Rows to be inserted are gathered up to this many. */
 #define INSERT_BATCH	500
 
@@ -244,11 +258,33 @@ typedef struct Flush
 {
 	Books	   *books;
 	Table	   *table;
+	bool		is_exact;		/* what is written has the run's own command */
 	int			nvalues;
 	TupleTableSlot **slots;		/* rows to be inserted */
 	int			nslots;
 	int			slots_made;
 } Flush;
+
+/* Of a row that is not this transaction's. */
+static CommandId
+first_command(const Flush *flush)
+{
+	CommandId	command = flush->books->command;
+
+	return flush->is_exact ? command : Min(command, EXACT_COMMANDS);
+}
+
+/* The command id under which the row in table->row is replaced. */
+static CommandId
+next_command(const Flush *flush)
+{
+	const Table *table = flush->table;
+	HeapTupleHeader row = ((BufferHeapTupleTableSlot *) table->row)->base.tuple->t_data;
+
+	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row)))
+		return first_command(flush);
+	return Max(first_command(flush), HeapTupleHeaderGetCmin(row) + 1);
+}
 
 static void
 insert_gathered(Flush *flush)
@@ -257,7 +293,8 @@ insert_gathered(Flush *flush)
 
 	if (flush->nslots == 0)
 		return;
-	table_insert_many(flush->books, table, flush->slots, flush->nslots, NULL);
+	table_insert_many(flush->books, table, flush->slots, flush->nslots,
+					  first_command(flush), NULL);
 	for (int i = 0; i < flush->nslots; i++)
 	{
 		TupleTableSlot *slot = flush->slots[i];
@@ -316,7 +353,7 @@ update_part(Flush *flush, const CounterEntry *entry)
 				 Int64GetDatum(plus(flush->books, table,
 									row_int64(table, attnum), entry->value[i])));
 	}
-	if (!table_update(flush->books, table, false))
+	if (!table_update_at(flush->books, table, next_command(flush), false))
 		return false;
 	table_remember(table)->updates++;
 	return true;
@@ -343,7 +380,7 @@ same_member(const CounterEntry *a, const CounterEntry *b)
 /*
  * Raise 22003 if the credits of this run take a sum of entry i's member out of
  * range: all rows of (program, member), of the same level in table earning.
- * The run sees none of what it wrote so far, so nothing counts twice.
+ * Nothing of the run is written yet, so nothing counts twice.
  */
 static void
 check_sums(Flush *flush, CounterEntry *const *entries, int n, int i)
@@ -381,11 +418,20 @@ check_sums(Flush *flush, CounterEntry *const *entries, int n, int i)
 	}
 }
 
+/* The columns of a credit's key, without the part. */
+static void
+entry_key(const Table *table, const CounterEntry *entry, Datum *key)
+{
+	for (int i = 0; i < key_columns(table); i++)
+		key[i] = counters_key_datum(table, i, entry->key.column[i]);
+}
+
 /*
- * Write one key's credit, see the head of this file.
+ * Write one key's credit, see the head of this file.  `told` is what the index
+ * said of the key, if it was asked for many at once.
  */
 static void
-credit(Flush *flush, const CounterEntry *entry)
+credit(Flush *flush, const CounterEntry *entry, IndexFind *told)
 {
 	Books	   *books = flush->books;
 	Table	   *table = flush->table;
@@ -402,9 +448,9 @@ credit(Flush *flush, const CounterEntry *entry)
 		return;
 	}
 
-	for (int i = 0; i < nkeys; i++)
-		key[i] = counters_key_datum(table, i, entry->key.column[i]);
-	if (!table_find_any(books, table, nkeys, key))
+	entry_key(table, entry, key);
+	if (told ? !table_find_told(books, table, nkeys, key, told)
+		: !table_find_any(books, table, nkeys, key))
 	{
 		insert_part(flush, entry, own_part(books));
 		return;
@@ -438,6 +484,37 @@ compare_entries(const void *a, const void *b)
 	return 0;
 }
 
+/* Credits on their way to a table, in the order of their keys. */
+typedef struct SortedCredits
+{
+	const Table *table;
+	CounterEntry *const *entries;
+} SortedCredits;
+
+static void
+key_of_credit(const void *state, int i, Datum *key)
+{
+	const SortedCredits *credits = state;
+
+	entry_key(credits->table, credits->entries[i], key);
+}
+
+/* Ask the index for all keys at once; NULL if they are few, or not asked for. */
+static IndexFind *
+ask_index(Flush *flush, CounterEntry **entries, int n)
+{
+	SortedCredits credits = {flush->table, entries};
+	IndexFind  *told;
+
+	if (n < MANY_CREDITS || flush->books->append_only)
+		return NULL;
+	told = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(IndexFind));
+	memset(told, 0, n * sizeof(IndexFind));
+	index_find_sorted(table_key(flush->table), key_columns(flush->table), n,
+					  key_of_credit, &credits, told);
+	return told;
+}
+
 static void
 flush_begin(Flush *flush, Books *books, TableId id, uint32 nentries)
 {
@@ -464,6 +541,7 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 	CounterEntry **entries;
 	CounterEntry *entry;
 	credits_iterator iterator;
+	IndexFind  *told;
 	int			n = 0;
 
 	flush_begin(&flush, books, id, credits->members);
@@ -473,13 +551,18 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 	while ((entry = credits_iterate(credits, &iterator)) != NULL)
 		entries[n++] = entry;
 	qsort(entries, n, sizeof(CounterEntry *), compare_entries);
+	told = ask_index(&flush, entries, n);
 
+	/* Before anything is written, for the run may see that already. */
+	for (int i = 0; i < n; i++)
+	{
+		if (is_large(&flush, entries[i]))
+			check_sums(&flush, entries, n, i);
+	}
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (is_large(&flush, entries[i]))
-			check_sums(&flush, entries, n, i);
-		credit(&flush, entries[i]);
+		credit(&flush, entries[i], told ? &told[i] : NULL);
 	}
 	flush_end(&flush);
 }
@@ -501,7 +584,8 @@ counters_flush(Counters *counters)
 }
 
 /*
- * Write one key's credit at once.  The run sees it after books_refresh().
+ * Write one key's credit at once.  The run sees it after books_refresh(), and
+ * not before, however long the transaction is (EXACT_COMMANDS).
  */
 void
 counters_write(Books *books, TableId id, const CounterKey *key,
@@ -512,8 +596,9 @@ counters_write(Books *books, TableId id, const CounterKey *key,
 	Flush		flush;
 
 	flush_begin(&flush, books, id, 1);
+	flush.is_exact = true;
 	memcpy(entry.value, values, flush.nvalues * sizeof(int64));
-	credit(&flush, &entry);
+	credit(&flush, &entry, NULL);
 	flush_end(&flush);
 	MemoryContextSwitchTo(old);
 }

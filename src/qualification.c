@@ -297,6 +297,8 @@ reserve(Caps *caps, Cap *cap)
 
 	/* Open now what is read and written under bounded_enter(). */
 	table_indexes(caps->books, books_table(caps->books, counter));
+	(void) table_key(books_table(caps->books, counter));
+	(void) table_key(books_table(caps->books, TABLE_CODE));
 	do
 	{
 		SumRange	range;

@@ -6,6 +6,8 @@
  */
 #include "tables.h"
 
+#include "access/htup_details.h"
+#include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -68,16 +70,16 @@ fetch_at(Table *table, Snapshot snapshot, const ItemPointerData *root,
 static void
 begin_find(Books *books, Table *table, int nkeys, const Datum *key)
 {
-	for (int i = 0; i < nkeys; i++)
-		table->scankey[i].sk_argument = key[i];
 	if (!table->scan[nkeys])
 	{
 		MemoryContext old = MemoryContextSwitchTo(books->context);
 
-		table->scan[nkeys] = index_beginscan(table->rel, table->key,
+		table->scan[nkeys] = index_beginscan(table->rel, table_key(table),
 											 books->snapshot, nkeys, 0);
 		MemoryContextSwitchTo(old);
 	}
+	for (int i = 0; i < nkeys; i++)
+		table->scankey[i].sk_argument = key[i];
 	index_rescan(table->scan[nkeys], table->scankey, nkeys, NULL, 0);
 }
 
@@ -115,52 +117,106 @@ table_find_next(Table *table, int nkeys)
 	return scan_next(table, table->scan[nkeys], ForwardScanDirection);
 }
 
+/* Some rows that a scan found, in lists of those whose blocks have the same hash. */
+typedef struct FoundRows
+{
+	int			nrows;
+	ItemPointerData tid[512];
+	int16		next[512];		/* in the list; -1 ends it */
+	int16		first[256];		/* of the list, by hash */
+} FoundRows;
+
+/* Gather the next rows; false when these are the last. */
+static bool
+gather_rows(IndexScanDesc scan, FoundRows *found)
+{
+	ItemPointer tid;
+
+	found->nrows = 0;
+	memset(found->first, -1, sizeof(found->first));
+	while (found->nrows < (int) lengthof(found->tid) &&
+		   (tid = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
+	{
+		int16	   *first = &found->first[ItemPointerGetBlockNumber(tid) %
+										  lengthof(found->first)];
+
+		found->tid[found->nrows] = *tid;
+		found->next[found->nrows] = *first;
+		*first = found->nrows++;
+	}
+	return found->nrows == lengthof(found->tid);
+}
+
+/* Where an index entry leads to, on a page on which everybody sees every row. */
+static bool
+visible_at(Page page, OffsetNumber root, HeapTuple row)
+{
+	ItemId		item = PageGetItemId(page, root);
+
+	if (ItemIdIsRedirected(item))
+		item = PageGetItemId(page, ItemIdGetRedirect(item));
+	if (!ItemIdIsNormal(item))
+		return false;
+	row->t_data = (HeapTupleHeader) PageGetItem(page, item);
+	return true;
+}
+
+static void
+visit_rows(Books *books, Table *table, FoundRows *found,
+		   RowVisitor visit, void *state)
+{
+	Buffer		buffer = InvalidBuffer;
+	BlockNumber block = InvalidBlockNumber;
+	bool		all_visible = false;
+
+	for (int list = 0; list < (int) lengthof(found->first); list++)
+	{
+		for (int i = found->first[list]; i >= 0; i = found->next[i])
+		{
+			ItemPointer tid = &found->tid[i];
+			HeapTupleData row;
+
+			if (block != ItemPointerGetBlockNumber(tid))
+			{
+				if (BufferIsValid(buffer))
+					UnlockReleaseBuffer(buffer);
+				block = ItemPointerGetBlockNumber(tid);
+				buffer = ReadBuffer(table->rel, block);
+				LockBuffer(buffer, BUFFER_LOCK_SHARE);
+				/* As in heapgetpage(); SERIALIZABLE has to be told of each row. */
+				all_visible = PageIsAllVisible(BufferGetPage(buffer)) &&
+					!books->snapshot->takenDuringRecovery && !IsolationIsSerializable();
+			}
+			if (all_visible
+				? visible_at(BufferGetPage(buffer), ItemPointerGetOffsetNumber(tid), &row)
+				: heap_hot_search_buffer(tid, table->rel, buffer, books->snapshot, &row,
+										 NULL, true))
+				visit(GETSTRUCT(&row), HeapTupleHeaderGetNatts(row.t_data), state);
+		}
+	}
+	if (BufferIsValid(buffer))
+		UnlockReleaseBuffer(buffer);
+}
+
 /*
  * Visit each row whose key begins with key[0 .. nkeys-1], in no order.  For sums
- * over many: rows of one page are looked at under one lock of it, which takes
- * half as long as table_find_next().
+ * over many: a page is asked for and locked once for all of its rows, and no
+ * page of the index meanwhile.
  */
 void
 table_each(Books *books, Table *table, int nkeys, const Datum *key,
-		   void (*visit) (HeapTuple row, TupleDesc desc, void *state), void *state)
+		   RowVisitor visit, void *state)
 {
-	ItemPointerData tids[500];
-	int			ntids;
+	FoundRows	found;
+	bool		more;
 
 	begin_find(books, table, nkeys, key);
 	do
 	{
-		Buffer		buffer = InvalidBuffer;
-
 		CHECK_FOR_INTERRUPTS();
-		/* No page of the index is asked for while one of the table is locked. */
-		for (ntids = 0; ntids < (int) lengthof(tids); ntids++)
-		{
-			ItemPointer tid = index_getnext_tid(table->scan[nkeys], ForwardScanDirection);
-
-			if (!tid)
-				break;
-			tids[ntids] = *tid;
-		}
-		for (int i = 0; i < ntids; i++)
-		{
-			BlockNumber block = ItemPointerGetBlockNumber(&tids[i]);
-			HeapTupleData row;
-
-			if (!BufferIsValid(buffer) || BufferGetBlockNumber(buffer) != block)
-			{
-				if (BufferIsValid(buffer))
-					UnlockReleaseBuffer(buffer);
-				buffer = ReadBuffer(table->rel, block);
-				LockBuffer(buffer, BUFFER_LOCK_SHARE);
-			}
-			if (heap_hot_search_buffer(&tids[i], table->rel, buffer, books->snapshot,
-									   &row, NULL, true))
-				visit(&row, RelationGetDescr(table->rel), state);
-		}
-		if (BufferIsValid(buffer))
-			UnlockReleaseBuffer(buffer);
-	} while (ntids == lengthof(tids));
+		more = gather_rows(table->scan[nkeys], &found);
+		visit_rows(books, table, &found, visit, state);
+	} while (more);
 }
 
 /* Visit what one index entry leads to, the page being locked. */
@@ -274,6 +330,7 @@ bool
 table_find_range_by(Books *books, Table *table, const char *index, int nkeys,
 					const Datum *key, int64 from, int64 to)
 {
+	Relation	primary = index ? NULL : table_key(table);
 	ScanKeyData scankey[TABLE_MAX_KEYS + 1];
 
 	for (int i = 0; i < nkeys; i++)
@@ -289,12 +346,12 @@ table_find_range_by(Books *books, Table *table, const char *index, int nkeys,
 	ScanKeyInit(&scankey[nkeys + 1], nkeys + 1, BTLessEqualStrategyNumber,
 				F_INT8LE, Int64GetDatum(to));
 	if (!table->range || table->range_keys != nkeys || index ||
-		table->range_index != table->key)
+		table->range_index != primary)
 	{
 		MemoryContext old = MemoryContextSwitchTo(books->context);
 
 		table_end_range(table);
-		table->range_index = index ? open_index(books, table, index) : table->key;
+		table->range_index = index ? open_index(books, table, index) : primary;
 		table->range = index_beginscan(table->rel, table->range_index,
 									   books->snapshot, nkeys + 2, 0);
 		table->range_keys = nkeys;
@@ -361,7 +418,7 @@ table_fetch(Books *books, Table *table, ItemPointer tid)
 static Form_pg_attribute
 key_attribute(const Table *table, int i)
 {
-	return TupleDescAttr(RelationGetDescr(table->key), i);
+	return TupleDescAttr(RelationGetDescr(table->rel), table->key_column[i] - 1);
 }
 
 static uint32
@@ -386,7 +443,7 @@ row_has_key(Table *table, int nkeys, const Datum *key)
 	for (int i = 0; i < nkeys; i++)
 	{
 		bool		isnull;
-		Datum		value = row_datum(table, table->key->rd_index->indkey.values[i], &isnull);
+		Datum		value = row_datum(table, table->key_column[i], &isnull);
 
 		if (isnull ||
 			!datum_image_eq(value, key[i], key_attribute(table, i)->attbyval,
@@ -417,6 +474,27 @@ table_find_any(Books *books, Table *table, int nkeys, const Datum *key)
 		return false;
 	(void) table_remember(table);
 	return true;
+}
+
+/*
+ * The same for a key of which index_find_sorted() has told, instead of what is
+ * remembered.
+ */
+bool
+table_find_told(Books *books, Table *table, int nkeys, const Datum *key,
+				IndexFind *told)
+{
+	bool		all_dead;
+
+	table->hash = key_hash(table, nkeys, key);
+	if (told->absent)
+		return false;
+	if (ItemPointerIsValid(&told->tid) &&
+		block_exists(table->rel, ItemPointerGetBlockNumber(&told->tid)) &&
+		fetch_at(table, books->snapshot, &told->tid, &all_dead) &&
+		row_has_key(table, nkeys, key))
+		return true;
+	return table_find(books, table, nkeys, key);
 }
 
 /*

@@ -67,17 +67,25 @@ static const struct
 	{"api_grant", AccessShareLock},
 };
 
-/* OIDs of the tables in known_namespace; InvalidOid where not looked up yet. */
+/* What the session knows of the tables in known_namespace. */
+typedef struct KnownTable
+{
+	Oid			oid;			/* InvalidOid where not looked up yet */
+	bool		is_empty;		/* see table_is_empty() */
+	int			nkeys;			/* 0 where not looked up yet */
+	AttrNumber	key_column[TABLE_MAX_KEYS];
+} KnownTable;
+
 static Oid	known_namespace = InvalidOid;
-static Oid	known_oid[TABLE_COUNT];
+static KnownTable known[TABLE_COUNT];
 
 static void
-forget_oids(Datum arg, Oid relid)
+forget_tables(Datum arg, Oid relid)
 {
 	for (int id = 0; id < TABLE_COUNT; id++)
 	{
-		if (relid == InvalidOid || known_oid[id] == relid)
-			known_oid[id] = InvalidOid;
+		if (relid == InvalidOid || known[id].oid == relid)
+			known[id] = (KnownTable) {0};
 	}
 }
 
@@ -87,7 +95,7 @@ forget_oids(Datum arg, Oid relid)
 void
 tables_init(void)
 {
-	CacheRegisterRelcacheCallback(forget_oids, (Datum) 0);
+	CacheRegisterRelcacheCallback(forget_tables, (Datum) 0);
 }
 
 /* As table_oid(), but InvalidOid where the table is not there. */
@@ -96,12 +104,12 @@ find_oid(Oid namespace, TableId id)
 {
 	if (namespace != known_namespace)
 	{
-		forget_oids((Datum) 0, InvalidOid);
+		forget_tables((Datum) 0, InvalidOid);
 		known_namespace = namespace;
 	}
-	if (!OidIsValid(known_oid[id]))
-		known_oid[id] = get_relname_relid(table_info[id].name, namespace);
-	return known_oid[id];
+	if (!OidIsValid(known[id].oid))
+		known[id].oid = get_relname_relid(table_info[id].name, namespace);
+	return known[id].oid;
 }
 
 /*
@@ -133,22 +141,36 @@ table_is_there(Oid namespace, TableId id)
 }
 
 /*
- * Has the table no page?  Much cheaper than to look for a row.  One that an
- * older data model has not got is empty, too.
+ * Has the table no page?  The session remembers that, which costs nothing the
+ * next time; who inserts a row calls table_announce().  A table that an older
+ * data model has not got is empty, too.
  */
 bool
 table_is_empty(Oid namespace, TableId id)
 {
-	Oid			oid = find_oid(namespace, id);
+	Oid			oid;
 	Relation	rel;
-	bool		is_empty;
 
-	if (!OidIsValid(oid))
+	AcceptInvalidationMessages();
+	oid = find_oid(namespace, id);
+	if (!OidIsValid(oid) || known[id].is_empty)
 		return true;
 	rel = table_open(oid, AccessShareLock);
-	is_empty = RelationGetNumberOfBlocks(rel) == 0;
+	known[id].oid = oid;		/* opening may have made the session forget it */
+	known[id].is_empty = RelationGetNumberOfBlocks(rel) == 0;
 	table_close(rel, AccessShareLock);
-	return is_empty;
+	return known[id].is_empty;
+}
+
+/*
+ * A row was inserted: have every session learn at this transaction's commit
+ * that the table is not empty any more, forget_tables().  Each insert tells,
+ * because the one that brought the first page may be undone.
+ */
+void
+table_announce(const Table *table)
+{
+	CacheInvalidateRelcache(table->rel);
 }
 
 static Books *
@@ -319,6 +341,40 @@ init_equality(ScanKey scankey, Relation index, int i)
 }
 
 /*
+ * Return the index of the table's primary key.  It is opened by the first row
+ * that is looked for; one that is remembered needs none.
+ */
+Relation
+table_key(Table *table)
+{
+	if (!table->key)
+	{
+		table->key = index_open(RelationGetPrimaryKeyIndex(table->rel), AccessShareLock);
+		for (int i = 0; i < table->nkeys; i++)
+			init_equality(&table->scankey[i], table->key, i);
+	}
+	return table->key;
+}
+
+/* Tell the table which its key columns are. */
+static void
+set_key_columns(Table *table, TableId id)
+{
+	if (known[id].nkeys == 0)
+	{
+		Relation	key = index_open(RelationGetPrimaryKeyIndex(table->rel), AccessShareLock);
+
+		known[id].nkeys = IndexRelationGetNumberOfKeyAttributes(key);
+		Assert(known[id].nkeys <= TABLE_MAX_KEYS);
+		for (int i = 0; i < known[id].nkeys; i++)
+			known[id].key_column[i] = key->rd_index->indkey.values[i];
+		index_close(key, NoLock);
+	}
+	table->nkeys = known[id].nkeys;
+	memcpy(table->key_column, known[id].key_column, sizeof(table->key_column));
+}
+
+/*
  * Return the table, opened and locked at its first use in this run.
  */
 Table *
@@ -342,14 +398,7 @@ books_table(Books *books, TableId id)
 						   RelationGetRelationName(table->rel)),
 				 errhint("Use ALTER TABLE ... SET ACCESS METHOD heap.")));
 	if (id != TABLE_API_GRANT)	/* a few rows without a key */
-	{
-		table->key = index_open(RelationGetPrimaryKeyIndex(table->rel),
-								AccessShareLock);
-		table->nkeys = IndexRelationGetNumberOfKeyAttributes(table->key);
-		Assert(table->nkeys <= TABLE_MAX_KEYS);
-		for (int i = 0; i < table->nkeys; i++)
-			init_equality(&table->scankey[i], table->key, i);
-	}
+		set_key_columns(table, id);
 	table->row = table_slot_create(table->rel, NULL);
 	books->table[id] = table;
 	MemoryContextSwitchTo(old);

@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "row_memory.h"
+#include "sorted_index.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -57,8 +58,9 @@ typedef enum TableId
 typedef struct Table
 {
 	Relation	rel;
-	Relation	key;			/* index of the primary key */
+	Relation	key;			/* index of the primary key, see table_key() */
 	int			nkeys;			/* its columns */
+	AttrNumber	key_column[TABLE_MAX_KEYS];
 	ScanKeyData scankey[TABLE_MAX_KEYS];	/* "column = argument" */
 	IndexScanDesc scan[TABLE_MAX_KEYS + 1]; /* by number of leading keys */
 	IndexScanDesc range;		/* of table_find_range() */
@@ -104,6 +106,9 @@ typedef struct RowBatch
 	int			slots_made;
 } RowBatch;
 
+/* What table_each() calls with the stored columns of a row, and how many there are. */
+typedef void (*RowVisitor) (const void *row, int ncolumns, void *state);
+
 /* Called for each version of a row, then with NULL at the row's end. */
 typedef void (*VersionVisitor) (HeapTuple version, Buffer buffer, void *state);
 
@@ -111,6 +116,7 @@ extern void tables_init(void);
 extern Oid	table_oid(Oid namespace, TableId id);
 extern bool table_is_there(Oid namespace, TableId id);
 extern bool table_is_empty(Oid namespace, TableId id);
+extern void table_announce(const Table *table);
 
 extern Books *books_open(Oid namespace);
 extern Books *books_read(Oid namespace);
@@ -120,13 +126,13 @@ extern void books_refresh(Books *books);
 extern void books_close(Books *books);
 
 extern Table *books_table(Books *books, TableId id);
+extern Relation table_key(Table *table);
 extern void init_equality(ScanKey scankey, Relation index, int i);
 extern void table_end_range(Table *table);
 extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
 extern bool table_find_next(Table *table, int nkeys);
 extern void table_each(Books *books, Table *table, int nkeys, const Datum *key,
-					   void (*visit) (HeapTuple row, TupleDesc desc, void *state),
-					   void *state);
+					   RowVisitor visit, void *state);
 extern void table_each_version(Books *books, Table *table, int nkeys,
 							   const Datum *key, VersionVisitor visit,
 							   void *state);
@@ -143,6 +149,8 @@ extern bool table_find_by(Books *books, Table *table, const char *index,
 extern bool table_row_is_ours(Table *table);
 extern bool table_find_any(Books *books, Table *table, int nkeys,
 						   const Datum *key);
+extern bool table_find_told(Books *books, Table *table, int nkeys,
+							const Datum *key, IndexFind *told);
 extern RememberedRow *table_remember(Table *table);
 extern RememberedRow *table_remember_new(Table *table, int nkeys,
 										 TupleTableSlot *slot);
@@ -152,12 +160,14 @@ extern void table_begin_row(Books *books, Table *table);
 extern void table_insert(Books *books, Table *table);
 extern void table_insert_many(Books *books, Table *table,
 							  TupleTableSlot **slots, int nslots,
-							  BulkInsertState bulk);
+							  CommandId command, BulkInsertState bulk);
 extern RowBatch *batch_begin(Books *books, TableId id);
 extern TupleTableSlot *batch_row(RowBatch *batch);
 extern void batch_end(RowBatch *batch);
 extern void table_begin_update(Books *books, Table *table);
 extern bool table_update(Books *books, Table *table, bool wait);
+extern bool table_update_at(Books *books, Table *table, CommandId command,
+							bool wait);
 extern void table_delete(Books *books, Table *table);
 extern ResultRelInfo *table_indexes(Books *books, Table *table);
 

@@ -1,24 +1,40 @@
--- Single payments one after the other without a client; search_path says whose.
+-- Single payments one after the other without a client, each a transaction;
+-- search_path says whose.
 
--- Who pays as the nth: so many payers spread over all, the same for everybody.
-CREATE FUNCTION bench.payer(n bigint, payers integer) RETURNS bigint LANGUAGE sql IMMUTABLE
-    RETURN 1 + n * 7919 % payers * (70000 / payers);
+-- Who pays as the nth: so many payers, spread over those from first to last.
+CREATE FUNCTION bench.payer(n bigint, payers integer, first bigint, last bigint)
+    RETURNS bigint LANGUAGE sql IMMUTABLE
+    RETURN first + n * 7919 % payers * ((last - first + 1) / payers);
 CREATE FUNCTION bench.amount(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE
     RETURN 1000000 + n * 977;
 
-CREATE FUNCTION bench.payment_loop(first_no bigint, payments integer, payers integer)
-    RETURNS void
+CREATE PROCEDURE bench.payment_loop(first_no bigint, payments integer, payers integer,
+                                    first bigint, last bigint)
     LANGUAGE plpgsql AS $$
 BEGIN
     FOR n IN 1..payments LOOP
         INSERT INTO payment (program_id, payment_id, user_id, amount_micro, occurred_at)
-        VALUES (1, first_no + n, bench.payer(n, payers), bench.amount(n), '2026-01-15 12:00+00');
+        VALUES (1, first_no + n, bench.payer(n, payers, first, last), bench.amount(n),
+                '2026-01-15 12:00+00');
+        COMMIT;
     END LOOP;
 END
 $$;
 
-CREATE FUNCTION bench.floor_loop(first_no bigint, payments integer, payers integer)
-    RETURNS void
+-- Of the payments of the loop before, which paid the same amounts.
+CREATE PROCEDURE bench.refund_loop(first_no bigint, refunds integer)
+    LANGUAGE plpgsql AS $$
+BEGIN
+    FOR n IN 1..refunds LOOP
+        INSERT INTO refund (program_id, refund_id, payment_id, amount_micro)
+        VALUES (1, first_no + n, first_no + n, bench.amount(n) / 2);
+        COMMIT;
+    END LOOP;
+END
+$$;
+
+CREATE PROCEDURE bench.floor_loop(first_no bigint, payments integer, payers integer,
+                                  first bigint, last bigint)
     LANGUAGE plpgsql AS $$
 DECLARE
     id bigint;
@@ -31,7 +47,7 @@ DECLARE
 BEGIN
     FOR n IN 1..payments LOOP
         id := first_no + n;
-        payer := bench.payer(n, payers);
+        payer := bench.payer(n, payers, first, last);
         tree := bench.tree(payer);
         amount := bench.amount(n);
         amount1 := amount * 1250 / 10000;
@@ -67,28 +83,7 @@ BEGIN
         SET volume_micro = p.volume_micro + amount, payments = p.payments + 1,
             earning_payments = p.earning_payments + 1
         WHERE p.program_id = 1 AND p.member_id = payer AND p.part = 1;
-    END LOOP;
-END
-$$;
-
--- Payments of bench.bulk_payment, all in one transaction; milliseconds of each
--- 1,000 of them.
-CREATE FUNCTION bench.pay_in_one_transaction() RETURNS SETOF double precision
-    LANGUAGE plpgsql AS $$
-DECLARE
-    started timestamptz := clock_timestamp();
-    payment record;
-    n integer := 0;
-BEGIN
-    FOR payment IN SELECT * FROM bench.bulk_payment ORDER BY payment_no LOOP
-        INSERT INTO payment (program_id, payment_id, user_id, amount_micro, occurred_at)
-        VALUES (payment.program_id, payment.payment_id, payment.user_id, payment.amount_micro,
-                payment.occurred_at);
-        n := n + 1;
-        IF n % 1000 = 0 THEN
-            RETURN NEXT 1000 * extract(epoch FROM clock_timestamp() - started);
-            started := clock_timestamp();
-        END IF;
+        COMMIT;
     END LOOP;
 END
 $$;
