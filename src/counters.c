@@ -233,8 +233,11 @@ counters_add_again(Counters *counters, TableId table, const CounterKey *key,
 		sum[i] = plus(counters->books, counter, sum[i], values[i]);
 }
 
-static Datum
-key_datum(const Table *table, int column, int64 value)
+/*
+ * Return a column of a key as the table's type has it.
+ */
+Datum
+counters_key_datum(const Table *table, int column, int64 value)
 {
 	switch (TupleDescAttr(RelationGetDescr(table->rel), column)->attlen)
 	{
@@ -261,7 +264,7 @@ counters_sum(Books *books, TableId id, const CounterKey *key, int nkeys,
 	int64		sum = 0;
 
 	for (int i = 0; i < nkeys; i++)
-		datum[i] = key_datum(table, i, key->column[i]);
+		datum[i] = counters_key_datum(table, i, key->column[i]);
 	for (bool found = table_find(books, table, nkeys, datum); found;
 		 found = table_find_next(table, nkeys))
 	{
@@ -289,34 +292,38 @@ fresh_part(Books *books)
 	return (own_part(books) << 32) | ++fresh_parts;
 }
 
-/* Of a row that is not this transaction's. */
-static CommandId
-first_command(const Books *books)
-{
-	return Min(books->command, EXACT_COMMANDS);
-}
-
-/* The command id under which the row in table->row is replaced. */
-static CommandId
-next_command(const Books *books, const Table *table)
-{
-	HeapTupleHeader row = ((BufferHeapTupleTableSlot *) table->row)->base.tuple->t_data;
-
-	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row)))
-		return first_command(books);
-	return Max(first_command(books), HeapTupleHeaderGetCmin(row) + 1);
-}
-
 /* One table's share of counters_flush(). */
 typedef struct Flush
 {
 	Books	   *books;
 	Table	   *table;
+	bool		is_exact;		/* what is written has the run's own command */
 	int			nvalues;
 	TupleTableSlot **slots;		/* rows to be inserted */
 	int			nslots;
 	int			slots_made;
 } Flush;
+
+/* Of a row that is not this transaction's. */
+static CommandId
+first_command(const Flush *flush)
+{
+	CommandId	command = flush->books->command;
+
+	return flush->is_exact ? command : Min(command, EXACT_COMMANDS);
+}
+
+/* The command id under which the row in table->row is replaced. */
+static CommandId
+next_command(const Flush *flush)
+{
+	const Table *table = flush->table;
+	HeapTupleHeader row = ((BufferHeapTupleTableSlot *) table->row)->base.tuple->t_data;
+
+	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row)))
+		return first_command(flush);
+	return Max(first_command(flush), HeapTupleHeaderGetCmin(row) + 1);
+}
 
 static void
 insert_gathered(Flush *flush)
@@ -326,7 +333,7 @@ insert_gathered(Flush *flush)
 	if (flush->nslots == 0)
 		return;
 	table_insert_many(flush->books, table, flush->slots, flush->nslots,
-					  first_command(flush->books), NULL);
+					  first_command(flush), NULL);
 	for (int i = 0; i < flush->nslots; i++)
 	{
 		TupleTableSlot *slot = flush->slots[i];
@@ -352,7 +359,7 @@ insert_part(Flush *flush, const Credit *entry, int64 part)
 
 	ExecClearTuple(slot);
 	for (int i = 0; i < key_columns(table); i++, column++)
-		slot->tts_values[column] = key_datum(table, column, entry->key.column[i]);
+		slot->tts_values[column] = counters_key_datum(table, column, entry->key.column[i]);
 	slot->tts_values[column++] = Int64GetDatum(part);
 	for (int i = 0; i < flush->nvalues; i++)
 		slot->tts_values[column++] = Int64GetDatum(entry->value[i]);
@@ -385,7 +392,7 @@ update_part(Flush *flush, const Credit *entry)
 				 Int64GetDatum(plus(flush->books, table,
 									row_int64(table, attnum), entry->value[i])));
 	}
-	if (!table_update_at(flush->books, table, next_command(flush->books, table), false))
+	if (!table_update_at(flush->books, table, next_command(flush), false))
 		return false;
 	table_remember(table)->updates++;
 	return true;
@@ -442,7 +449,7 @@ check_sums(Flush *flush, Credit *const *entries, int n, int i)
 
 		CHECK_FOR_INTERRUPTS();
 		if (row_datum(table, level + 1, &isnull) !=
-			key_datum(table, level, entry->key.column[level]))
+			counters_key_datum(table, level, entry->key.column[level]))
 			continue;
 		for (int v = 0; v < flush->nvalues; v++)
 			sum[v] = plus(flush->books, table, sum[v],
@@ -455,7 +462,7 @@ static void
 entry_key(const Table *table, const Credit *entry, Datum *key)
 {
 	for (int i = 0; i < key_columns(table); i++)
-		key[i] = key_datum(table, i, entry->key.column[i]);
+		key[i] = counters_key_datum(table, i, entry->key.column[i]);
 }
 
 /*
@@ -548,20 +555,35 @@ ask_index(Flush *flush, Credit **entries, int n)
 }
 
 static void
+flush_begin(Flush *flush, Books *books, TableId id, uint32 nentries)
+{
+	memset(flush, 0, sizeof(Flush));
+	flush->books = books;
+	flush->table = books_table(books, id);
+	flush->nvalues = value_columns(flush->table, id);
+	flush->slots = palloc(Min(nentries, INSERT_BATCH) * sizeof(TupleTableSlot *));
+}
+
+static void
+flush_end(Flush *flush)
+{
+	insert_gathered(flush);
+	for (int i = 0; i < flush->slots_made; i++)
+		ExecDropSingleTupleTableSlot(flush->slots[i]);
+	pfree(flush->slots);
+}
+
+static void
 flush_table(Books *books, TableId id, credits_hash *credits)
 {
-	Flush		flush = {.books = books};
+	Flush		flush;
 	Credit	  **entries;
 	CreditEntry *entry;
 	credits_iterator iterator;
 	IndexFind  *told;
 	int			n = 0;
 
-	flush.table = books_table(books, id);
-	flush.nvalues = value_columns(flush.table, id);
-	flush.slots = palloc(Min(credits->members, INSERT_BATCH) *
-						 sizeof(TupleTableSlot *));
-
+	flush_begin(&flush, books, id, credits->members);
 	entries = MemoryContextAllocHuge(CurrentMemoryContext,
 									 credits->members * sizeof(Credit *));
 	credits_start_iterate(credits, &iterator);
@@ -581,9 +603,7 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 		CHECK_FOR_INTERRUPTS();
 		credit(&flush, entries[i], told ? &told[i] : NULL);
 	}
-	insert_gathered(&flush);
-	for (int i = 0; i < flush.slots_made; i++)
-		ExecDropSingleTupleTableSlot(flush.slots[i]);
+	flush_end(&flush);
 }
 
 /*
@@ -599,5 +619,25 @@ counters_flush(Counters *counters)
 		if (counters->credits[id])
 			flush_table(counters->books, id, counters->credits[id]);
 	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Write one key's credit at once.  The run sees it after books_refresh(), and
+ * not before, however long the transaction is (EXACT_COMMANDS).
+ */
+void
+counters_write(Books *books, TableId id, const CounterKey *key,
+			   const int64 *values)
+{
+	MemoryContext old = MemoryContextSwitchTo(books->context);
+	Credit		entry = {.key = *key};
+	Flush		flush;
+
+	flush_begin(&flush, books, id, 1);
+	flush.is_exact = true;
+	memcpy(entry.value, values, flush.nvalues * sizeof(int64));
+	credit(&flush, &entry, NULL);
+	flush_end(&flush);
 	MemoryContextSwitchTo(old);
 }

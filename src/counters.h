@@ -48,8 +48,11 @@ extern void counters_add(Counters *counters, TableId table,
 extern void counters_add_again(Counters *counters, TableId table,
 							   const CounterKey *key, const int64 *values,
 							   Credit **last);
+extern Datum counters_key_datum(const Table *table, int column, int64 value);
 extern int64 counters_sum(Books *books, TableId table, const CounterKey *key,
 						  int nkeys, int value);
 extern void counters_flush(Counters *counters);
+extern void counters_write(Books *books, TableId table, const CounterKey *key,
+						   const int64 *values);
 
 #endif							/* REFERRAL_COUNTERS_H */

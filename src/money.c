@@ -24,16 +24,22 @@ money_overflow(void)
 
 /*
  * Return floor(base_micro * rate_bps / 10000) + flat_micro, CONTRACT section
- * 3.4.  base_micro is not negative.  Raises 22003 when the result is too large.
+ * 3.4.  base_micro is not negative.
+ */
+int128
+money_share(int64 base_micro, int32 rate_bps, int64 flat_micro)
+{
+	return (int128) base_micro * rate_bps / 10000 + flat_micro;
+}
+
+/*
+ * The same as a reward, which has to fit into a bigint.  Raises 22003 when it
+ * does not.
  */
 int64
 money_reward(int64 base_micro, int32 rate_bps, int64 flat_micro)
 {
-	int128		amount = (int128) base_micro * rate_bps / 10000 + flat_micro;
-
-	if (amount > PG_INT64_MAX)
-		money_overflow();
-	return (int64) amount;
+	return money_narrow(money_share(base_micro, rate_bps, flat_micro));
 }
 
 /*

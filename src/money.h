@@ -7,6 +7,7 @@
 
 #include "referral.h"
 
+extern int128 money_share(int64 base_micro, int32 rate_bps, int64 flat_micro);
 extern int64 money_reward(int64 base_micro, int32 rate_bps, int64 flat_micro);
 extern int64 money_reversal(int64 amount_micro, int64 refunded_micro,
 							int64 base_micro);

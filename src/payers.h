@@ -7,6 +7,8 @@
 
 #include "program_cache.h"
 
+#include "utils/date.h"
+
 typedef enum Decision
 {
 	DECISION_NONE,
@@ -26,6 +28,8 @@ typedef struct Payer
 	bool		is_rewarded;
 	bool		to_lock;
 	bool		changed;		/* to be written by payers_flush() */
+	bool		wants_place;	/* counted by caps_reserve(), for the month of */
+	DateADT		wants_month;
 	int64		attribution_id;
 	int64		member_id;
 	int64		referrer_id;

@@ -5,8 +5,8 @@
  * Called once per statement that inserted into referral.payment, in its
  * transaction, with all its rows.  A run goes over them twice:
  *
- * - first it checks every row, finds the payers and locks what must be exact
- *	 at an instant: attributions that may change, rows that stand for a cap;
+ * - first it checks every row, finds the payers, locks the attributions that may
+ *	 change and takes what it may need of what caps leave;
  * - then it takes the rows one by one, in the statement's order, each as if it
  *	 had come alone: take_payment() is section 3 of the contract.
  *
@@ -108,7 +108,7 @@ is_earning_payment(const Payment *payment)
 }
 
 /*
- * Note what this payment needs exact, see payers_lock() and caps_lock().
+ * Note what this payment needs exact, see payers_lock() and caps_reserve().
  */
 static void
 want_locks(Run *run, const Payment *payment)
@@ -124,7 +124,7 @@ want_locks(Run *run, const Payment *payment)
 		if (!payer->is_rewarded || payment->program->counts_payments)
 			payer_want_lock(run->payers, payer);
 		if (!payer->is_qualified || payer->campaign_id != 0)
-			caps_want(run->caps, payer, payment->moment.month);
+			caps_want(run->caps, payer, payment->moment.month, payment->base_micro);
 	}
 }
 
@@ -401,7 +401,6 @@ static void
 take_payments(Run *run, PaymentSource *source)
 {
 	Payment		payment;
-	bool		locked;
 
 	payments_rewind(source);
 	while (payments_next(source, &payment))
@@ -415,10 +414,9 @@ take_payments(Run *run, PaymentSource *source)
 	if (!run->rewards)
 		return;
 
-	locked = payers_lock(run->payers);
-	locked |= caps_lock(run->caps);
-	if (locked)
+	if (payers_lock(run->payers))
 		books_refresh(run->books);
+	caps_reserve(run->caps);
 
 	payments_rewind(source);
 	while (payments_next(source, &payment))

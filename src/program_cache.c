@@ -10,6 +10,8 @@
  */
 #include "program_cache.h"
 
+#include "money.h"
+
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
@@ -375,6 +377,30 @@ program_rate(const Program *program, int64 campaign_id, int32 tier, int32 level)
 			return rate;
 	}
 	return NULL;
+}
+
+/*
+ * Return what all rewards of one payment cannot exceed, whoever stands above
+ * the payer with whichever tier.
+ */
+int128
+program_most_rewards(const Program *program, int64 campaign_id, int64 base_micro)
+{
+	int128		most[REFERRAL_MAX_LEVEL + 1] = {0};
+	int128		total = 0;
+
+	for (int i = 0; i < program->nrates; i++)
+	{
+		const Rate *rate = &program->rates[i];
+		int128		share = money_share(base_micro, rate->rate_bps, rate->flat_micro);
+
+		if ((rate->campaign_id == 0 || rate->campaign_id == campaign_id) &&
+			share > most[rate->level])
+			most[rate->level] = share;
+	}
+	for (int level = 0; level <= program->max_level; level++)
+		total += most[level];
+	return total;
 }
 
 PG_FUNCTION_INFO_V1(referral_config_changed);

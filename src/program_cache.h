@@ -80,5 +80,7 @@ extern bool program_tier_can_rise(const Program *program, int32 stored_tier,
 								  int64 invitees);
 extern const Rate *program_rate(const Program *program, int64 campaign_id,
 								int32 tier, int32 level);
+extern int128 program_most_rewards(const Program *program, int64 campaign_id,
+								   int64 base_micro);
 
 #endif							/* REFERRAL_PROGRAM_CACHE_H */

@@ -4,16 +4,21 @@
  *
  * CONTRACT section 3.3.  Three things bound what a payment may do: the uses of
  * a code, a referrer's paid invitees of a month, the money of a campaign.  All
- * three are counters beside a limit, and a limit is the one place where
- * payments wait for each other: the row that stands for it is locked first,
- * then the counter is read with a new snapshot.  Without a limit nothing is
- * locked and nothing is read.
+ * three are counters beside a limit (bounded.c).
  *
- * Locks are taken before the run decides anything, in one order for all
- * sessions: codes, then referrers' accounts, then campaigns, each by id.
+ * Before a run decides anything, it reserves under each limit what its payments
+ * may need at most, by writing it into the counter; what they did not need is
+ * taken off at the end.  Where the limit is far, nobody waits for that.  Where it
+ * is near, whoever may, or may not, have a place waits for those who have one
+ * and have not committed: he is refused only when what is committed uses all
+ * of it.  Without a limit nothing is looked at.
+ *
+ * A run reserves in one order for all sessions: codes, then referrers' months,
+ * then campaigns, each by id.
  */
 #include "qualification.h"
 
+#include "bounded.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "money.h"
@@ -26,7 +31,7 @@ enum
 	CODE_USED = 8
 };
 
-/* In the order of locking. */
+/* In the order of reserving. */
 typedef enum CapKind
 {
 	CAP_CODE,					/* uses of a code */
@@ -34,8 +39,6 @@ typedef enum CapKind
 	CAP_BUDGET					/* money of a campaign */
 } CapKind;
 
-/* The table whose row stands for the cap, and the counter beside it. */
-static const TableId cap_table[] = {TABLE_CODE, TABLE_ACCOUNT, TABLE_CAMPAIGN};
 static const TableId cap_counter[] = {TABLE_CODE_USE, TABLE_INVITED, TABLE_CAMPAIGN_SPENT};
 
 typedef struct CapKey
@@ -50,13 +53,27 @@ typedef struct Cap
 {
 	CapKey		key;
 	char		status;
-	bool		is_known;		/* `used` is valid */
-	int64		limit;			/* or NO_LIMIT */
-	int64		used;			/* as the books say */
-	int64		added;			/* by this run */
-	int64		row_used;		/* CAP_CODE: the part of `used` in the row */
+
+	/*
+	 * Two campaigns may allow one referrer different numbers, and another one
+	 * any; NO_LIMIT where none of them bounds him.
+	 */
+	int64		lowest;
+	int64		highest;
+	int128		wanted;			/* by this run, at most */
+	int64		used;			/* before this run */
+	int64		reserved;		/* is written already */
+	int64		added;			/* by this run, so far */
 	ItemPointerData tid;		/* CAP_CODE */
 } Cap;
+
+/* A payment that may be bounded. */
+typedef struct Want
+{
+	Payer	   *payer;
+	DateADT		month;
+	int64		base_micro;
+} Want;
 
 #define SH_PREFIX cap
 #define SH_ELEMENT_TYPE Cap
@@ -74,6 +91,9 @@ struct Caps
 	Books	   *books;
 	Counters   *counters;
 	cap_hash   *known;
+	Want	   *wants;
+	int			nwants;
+	int			wants_size;
 };
 
 /*
@@ -82,7 +102,7 @@ struct Caps
 Caps *
 caps_begin(Books *books, Counters *counters)
 {
-	Caps	   *caps = MemoryContextAlloc(books->context, sizeof(Caps));
+	Caps	   *caps = MemoryContextAllocZero(books->context, sizeof(Caps));
 
 	caps->books = books;
 	caps->counters = counters;
@@ -104,26 +124,19 @@ configured_limit(const Payer *payer, CapKind kind)
 	return payer->program->referrer_monthly_cap;
 }
 
-/*
- * Put the row that stands for the cap into its table's row; false when there
- * is none.
- */
-static bool
-find_cap_row(Caps *caps, const Cap *cap)
+/* Read what the code's row says, if there is one. */
+static void
+read_code(Caps *caps, Cap *cap)
 {
+	Table	   *table = books_table(caps->books, TABLE_CODE);
 	Datum		key[2] = {Int64GetDatum(cap->key.program_id),
 	Int64GetDatum(cap->key.id)};
 
-	return table_find_any(caps->books,
-						  books_table(caps->books, cap_table[cap->key.kind]),
-						  2, key);
-}
-
-static void
-read_code(Cap *cap, Table *table)
-{
-	cap->limit = row_is_null(table, CODE_CAP) ? NO_LIMIT : row_int64(table, CODE_CAP);
-	cap->row_used = row_int64(table, CODE_USED);
+	cap->lowest = cap->highest = NO_LIMIT;
+	if (!table_find_any(caps->books, table, 2, key))
+		return;
+	if (!row_is_null(table, CODE_CAP))
+		cap->lowest = cap->highest = row_int64(table, CODE_CAP);
 	cap->tid = table->row->tts_tid;
 }
 
@@ -150,33 +163,71 @@ find_cap(Caps *caps, const Payer *payer, CapKind kind, DateADT month)
 	cap = cap_insert(caps->known, key, &found);
 	if (!found)
 	{
-		cap->is_known = false;
-		cap->added = 0;
-		cap->limit = NO_LIMIT;
-		if (kind == CAP_CODE && find_cap_row(caps, cap))
-			read_code(cap, books_table(caps->books, TABLE_CODE));
+		cap->lowest = cap->highest = NO_LIMIT;
+		cap->wanted = 0;
+		cap->used = cap->reserved = cap->added = 0;
+		if (kind == CAP_CODE)
+			read_code(caps, cap);
 	}
+	return cap;
+}
 
-	/* Two campaigns may allow one referrer different numbers. */
-	if (kind != CAP_CODE)
-		cap->limit = configured_limit(payer, kind);
+/* As find_cap(), where the limit is configured, not the code's own. */
+static Cap *
+find_configured(Caps *caps, const Payer *payer, CapKind kind, DateADT month)
+{
+	Cap		   *cap = find_cap(caps, payer, kind, month);
+	int64		limit = configured_limit(payer, kind);
+
+	if (limit != NO_LIMIT)
+	{
+		cap->lowest = cap->lowest == NO_LIMIT ? limit : Min(cap->lowest, limit);
+		cap->highest = Max(cap->highest, limit);
+	}
 	return cap;
 }
 
 /*
- * A payment of this payer may be bounded: note what caps_lock() must lock.
+ * A payment of this payer may be bounded: note it for caps_reserve().
  */
 void
-caps_want(Caps *caps, const Payer *payer, DateADT month)
+caps_want(Caps *caps, Payer *payer, DateADT month, int64 base_micro)
 {
+	if (payer->is_qualified && configured_limit(payer, CAP_BUDGET) == NO_LIMIT)
+		return;
+	if (caps->nwants == caps->wants_size)
+	{
+		caps->wants_size = caps->wants_size ? 2 * caps->wants_size : 4;
+		caps->wants = caps->wants
+			? repalloc_huge(caps->wants, caps->wants_size * sizeof(Want))
+			: MemoryContextAlloc(caps->books->context, caps->wants_size * sizeof(Want));
+	}
+	caps->wants[caps->nwants++] = (Want)
+	{
+		payer, month, base_micro
+	};
+}
+
+/* Count what the payment may need; its payer is locked if he may qualify. */
+static void
+count_want(Caps *caps, const Want *want)
+{
+	Payer	   *payer = want->payer;
+
+	if (payer->decision != DECISION_NONE)
+		return;
 	if (!payer->is_qualified)
 	{
-		(void) find_cap(caps, payer, CAP_CODE, 0);
-		if (configured_limit(payer, CAP_MONTH) != NO_LIMIT)
-			(void) find_cap(caps, payer, CAP_MONTH, month);
+		if (!payer->wants_place)
+			find_cap(caps, payer, CAP_CODE, 0)->wanted++;
+		if (!payer->wants_place || payer->wants_month != want->month)
+			find_configured(caps, payer, CAP_MONTH, want->month)->wanted++;
+		payer->wants_place = true;
+		payer->wants_month = want->month;
 	}
 	if (configured_limit(payer, CAP_BUDGET) != NO_LIMIT)
-		(void) find_cap(caps, payer, CAP_BUDGET, 0);
+		find_configured(caps, payer, CAP_BUDGET, 0)->wanted +=
+			program_most_rewards(payer->program, payer->campaign_id, want->base_micro);
 }
 
 static int
@@ -189,67 +240,120 @@ compare_caps(const void *a, const void *b)
 		return x->kind < y->kind ? -1 : 1;
 	if (x->program_id != y->program_id)
 		return x->program_id < y->program_id ? -1 : 1;
-	return (x->id > y->id) - (x->id < y->id);
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return (x->month > y->month) - (x->month < y->month);
+}
+
+static CounterKey
+counter_key(const Cap *cap)
+{
+	return (CounterKey)
+	{
+		{
+			cap->key.program_id, cap->key.id, cap->key.month
+		}
+	};
 }
 
 /*
- * Lock the rows of all caps that are limited.  Returns whether there were any;
- * the caller then refreshes the books.
+ * Look what the cap leaves, and reserve what the run may need of it; false
+ * where that depends on others, who are in *range.
  */
-bool
-caps_lock(Caps *caps)
+static bool
+try_reserve(Caps *caps, Cap *cap, SumRange *range)
+{
+	Books	   *books = caps->books;
+	TableId		counter = cap_counter[cap->key.kind];
+	CounterKey	key = counter_key(cap);
+	int			nkeys = cap->key.kind == CAP_MONTH ? 3 : 2;
+
+	memset(range, 0, sizeof(SumRange));
+	bounded_look(books, counter, &key, nkeys, nkeys + 2, range);
+	if (cap->key.kind == CAP_CODE)
+		bounded_look(books, TABLE_CODE, &key, 2, CODE_USED, range);
+	cap->used = (int64) Min(Max(range->least, PG_INT64_MIN), PG_INT64_MAX);
+	if (cap->used >= cap->highest)
+		return true;
+	if (range->is_open && range->most + cap->wanted > cap->lowest)
+		return false;
+
+	cap->reserved = (int64) Min(cap->wanted, (int128) cap->highest - cap->used);
+	if (cap->reserved > 0)
+	{
+		int64		values[COUNTER_MAX_VALUES] = {cap->reserved};
+
+		counters_write(books, counter, &key, values);
+	}
+	return true;
+}
+
+static void
+reserve(Caps *caps, Cap *cap)
+{
+	TableId		counter = cap_counter[cap->key.kind];
+	CounterKey	key = counter_key(cap);
+	bool		is_done;
+
+	/* Open now what is read and written under bounded_enter(). */
+	table_indexes(caps->books, books_table(caps->books, counter));
+	(void) table_key(books_table(caps->books, counter));
+	(void) table_key(books_table(caps->books, TABLE_CODE));
+	do
+	{
+		SumRange	range;
+
+		bounded_enter(counter, &key);
+		is_done = try_reserve(caps, cap, &range);
+		bounded_leave(counter, &key);
+		if (!is_done)
+		{
+			bounded_wait(caps->books, &range);
+			if (cap->key.kind == CAP_CODE)
+				read_code(caps, cap);
+		}
+	} while (!is_done && cap->lowest != NO_LIMIT);
+}
+
+/*
+ * Reserve what the payments that were noted may need under their limits.
+ */
+void
+caps_reserve(Caps *caps)
 {
 	Cap		  **limited;
 	Cap		   *cap;
 	cap_iterator iterator;
 	int			n = 0;
 
+	for (int i = 0; i < caps->nwants; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		count_want(caps, &caps->wants[i]);
+	}
 	if (caps->known->members == 0)
-		return false;
+		return;
 
 	limited = MemoryContextAllocHuge(caps->books->context,
 									 caps->known->members * sizeof(Cap *));
 	cap_start_iterate(caps->known, &iterator);
 	while ((cap = cap_iterate(caps->known, &iterator)) != NULL)
 	{
-		if (cap->limit != NO_LIMIT)
+		if (cap->lowest != NO_LIMIT)
 			limited[n++] = cap;
 	}
 	qsort(limited, n, sizeof(Cap *), compare_caps);
-
 	for (int i = 0; i < n; i++)
-	{
-		Table	   *table = books_table(caps->books, cap_table[limited[i]->key.kind]);
-
-		CHECK_FOR_INTERRUPTS();
-		if (!find_cap_row(caps, limited[i]))
-			continue;
-		table_lock(caps->books, table);
-		if (limited[i]->key.kind == CAP_CODE)
-			read_code(limited[i], table);
-	}
-	return n > 0;
+		reserve(caps, limited[i]);
 }
 
-/* What is left of the cap; its row is locked. */
+/* What is left of the cap to whom this limit holds. */
 static int64
-cap_left(Caps *caps, Cap *cap)
+cap_left(const Cap *cap, int64 limit)
 {
-	if (cap->limit == NO_LIMIT)
+	if (limit == NO_LIMIT)
 		return PG_INT64_MAX;
-	if (!cap->is_known)
-	{
-		CounterKey	key = {{cap->key.program_id, cap->key.id, cap->key.month}};
-
-		cap->used = counters_sum(caps->books, cap_counter[cap->key.kind], &key,
-								 cap->key.kind == CAP_MONTH ? 3 : 2, 0);
-		if (cap->key.kind == CAP_CODE)
-			cap->used = money_add(cap->used, cap->row_used);
-		cap->is_known = true;
-	}
-	if (cap->limit <= cap->used)
-		return 0;
-	return Max(cap->limit - cap->used - cap->added, 0);
+	return (int64) Max((int128) limit - cap->used - cap->added, 0);
 }
 
 /*
@@ -259,21 +363,20 @@ cap_left(Caps *caps, Cap *cap)
 bool
 caps_qualify(Caps *caps, const Payer *payer, DateADT month)
 {
-	CounterKey	key = {{payer->program->program_id, payer->referrer_id, month}};
-	int64		one[COUNTER_MAX_VALUES] = {1};
+	int64		budget = configured_limit(payer, CAP_BUDGET);
+	Cap		   *code = find_cap(caps, payer, CAP_CODE, 0);
 
-	if (cap_left(caps, find_cap(caps, payer, CAP_CODE, 0)) == 0)
+	if (cap_left(code, code->lowest) == 0)
 		return false;
-	if (configured_limit(payer, CAP_MONTH) != NO_LIMIT &&
-		cap_left(caps, find_cap(caps, payer, CAP_MONTH, month)) == 0)
+	if (cap_left(find_cap(caps, payer, CAP_MONTH, month),
+				 configured_limit(payer, CAP_MONTH)) == 0)
 		return false;
-	if (configured_limit(payer, CAP_BUDGET) != NO_LIMIT &&
-		cap_left(caps, find_cap(caps, payer, CAP_BUDGET, 0)) == 0)
+	if (budget != NO_LIMIT &&
+		cap_left(find_cap(caps, payer, CAP_BUDGET, 0), budget) == 0)
 		return false;
 
 	find_cap(caps, payer, CAP_CODE, 0)->added++;
 	find_cap(caps, payer, CAP_MONTH, month)->added++;
-	counters_add(caps->counters, TABLE_INVITED, &key, one);
 	return true;
 }
 
@@ -285,6 +388,7 @@ bool
 caps_spend(Caps *caps, const Payer *payer, const int64 *amounts, int namounts)
 {
 	CounterKey	key = {{payer->program->program_id, payer->campaign_id}};
+	int64		budget = configured_limit(payer, CAP_BUDGET);
 	int64		values[COUNTER_MAX_VALUES] = {0};
 	int128		total = 0;
 
@@ -294,13 +398,14 @@ caps_spend(Caps *caps, const Payer *payer, const int64 *amounts, int namounts)
 		total += amounts[i];
 	if (total == 0)
 		return true;
-	if (configured_limit(payer, CAP_BUDGET) != NO_LIMIT)
+	if (budget != NO_LIMIT)
 	{
 		Cap		   *cap = find_cap(caps, payer, CAP_BUDGET, 0);
 
-		if (total > cap_left(caps, cap))
+		if (total > cap_left(cap, budget))
 			return false;
 		cap->added += (int64) total;
+		return true;
 	}
 	values[0] = (int64) Min(total, PG_INT64_MAX);
 	counters_add(caps->counters, TABLE_CAMPAIGN_SPENT, &key, values);
@@ -318,29 +423,39 @@ write_code(Caps *caps, const Cap *cap)
 	table_begin_update(caps->books, table);
 	next_set(table, CODE_USED,
 			 Int64GetDatum(money_add(row_int64(table, CODE_USED), cap->added)));
-	return table_update(caps->books, table, cap->limit != NO_LIMIT);
+	return table_update(caps->books, table, false);
 }
 
 /*
- * Write the uses of codes; before counters_flush().  With a cap the row is
- * locked and takes them; without, only when nobody holds it.
+ * Write what was used beyond what was reserved, or take off what was reserved
+ * and not used; before counters_flush().  Uses of a code without a cap go to its
+ * row when nobody holds it.
  */
 void
 caps_flush(Caps *caps)
 {
+	Books	   *books = caps->books;
 	Cap		   *cap;
 	cap_iterator iterator;
+	bool		sees_reserved = false;
 
 	cap_start_iterate(caps->known, &iterator);
 	while ((cap = cap_iterate(caps->known, &iterator)) != NULL)
 	{
-		CounterKey	key = {{cap->key.program_id, cap->key.id}};
+		CounterKey	key = counter_key(cap);
+		int64		values[COUNTER_MAX_VALUES] = {cap->added - cap->reserved};
 
 		CHECK_FOR_INTERRUPTS();
-		if (cap->key.kind != CAP_CODE || cap->added == 0)
+		if (values[0] == 0)
 			continue;
-		if ((cap->limit == NO_LIMIT && caps->books->append_only) ||
-			!write_code(caps, cap))
-			counters_add(caps->counters, TABLE_CODE_USE, &key, &cap->added);
+		if (cap->reserved != 0 && !sees_reserved)
+		{
+			books_refresh(books);
+			sees_reserved = true;
+		}
+		if (cap->key.kind == CAP_CODE && cap->lowest == NO_LIMIT &&
+			!books->append_only && write_code(caps, cap))
+			continue;
+		counters_add(caps->counters, cap_counter[cap->key.kind], &key, values);
 	}
 }

@@ -12,8 +12,8 @@
 typedef struct Caps Caps;
 
 extern Caps *caps_begin(Books *books, Counters *counters);
-extern void caps_want(Caps *caps, const Payer *payer, DateADT month);
-extern bool caps_lock(Caps *caps);
+extern void caps_want(Caps *caps, Payer *payer, DateADT month, int64 base_micro);
+extern void caps_reserve(Caps *caps);
 extern bool caps_qualify(Caps *caps, const Payer *payer, DateADT month);
 extern bool caps_spend(Caps *caps, const Payer *payer, const int64 *amounts,
 					   int namounts);

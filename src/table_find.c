@@ -223,6 +223,71 @@ table_each(Books *books, Table *table, int nkeys, const Datum *key,
 	} while (more);
 }
 
+/* Visit what one index entry leads to, the page being locked. */
+static void
+each_version_at(Table *table, Buffer buffer, const ItemPointerData *root,
+				VersionVisitor visit, void *state)
+{
+	Page		page = BufferGetPage(buffer);
+	OffsetNumber offset = ItemPointerGetOffsetNumber(root);
+	TransactionId updated_by = InvalidTransactionId;
+	bool		is_root = true;
+
+	/* As heap_hot_search_buffer() walks, but to the end. */
+	while (offset >= FirstOffsetNumber && offset <= PageGetMaxOffsetNumber(page))
+	{
+		ItemId		item = PageGetItemId(page, offset);
+		HeapTupleData version;
+
+		if (is_root && ItemIdIsRedirected(item))
+		{
+			is_root = false;
+			offset = ItemIdGetRedirect(item);
+			continue;
+		}
+		if (!ItemIdIsNormal(item))
+			break;
+		version.t_data = (HeapTupleHeader) PageGetItem(page, item);
+		version.t_len = ItemIdGetLength(item);
+		version.t_tableOid = RelationGetRelid(table->rel);
+		ItemPointerSet(&version.t_self, BufferGetBlockNumber(buffer), offset);
+		if ((is_root && HeapTupleIsHeapOnly(&version)) ||
+			(TransactionIdIsValid(updated_by) &&
+			 !TransactionIdEquals(updated_by, HeapTupleHeaderGetXmin(version.t_data))))
+			break;
+		visit(&version, buffer, state);
+		if (!HeapTupleIsHotUpdated(&version))
+			break;
+		is_root = false;
+		offset = ItemPointerGetOffsetNumber(&version.t_data->t_ctid);
+		updated_by = HeapTupleHeaderGetUpdateXid(version.t_data);
+	}
+	visit(NULL, buffer, state);
+}
+
+/*
+ * Visit all versions, whoever sees them, of each row whose key begins with
+ * key[0 .. nkeys-1].  A row whose new version went to another page counts as
+ * two.  What is visited stays only during the call, under the page's lock.
+ */
+void
+table_each_version(Books *books, Table *table, int nkeys, const Datum *key,
+				   VersionVisitor visit, void *state)
+{
+	ItemPointer tid;
+
+	begin_find(books, table, nkeys, key);
+	while ((tid = index_getnext_tid(table->scan[nkeys], ForwardScanDirection)) != NULL)
+	{
+		Buffer		buffer = ReadBuffer(table->rel, ItemPointerGetBlockNumber(tid));
+
+		CHECK_FOR_INTERRUPTS();
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		each_version_at(table, buffer, tid, visit, state);
+		UnlockReleaseBuffer(buffer);
+	}
+}
+
 /*
  * Find the last row, in the order of the key, of those that table_find() finds.
  */

@@ -250,17 +250,26 @@ books_forget_scans(Books *books)
 }
 
 /*
+ * See what others committed up to now, but nothing of what this run wrote.
+ */
+void
+books_see_others(Books *books)
+{
+	books_forget_scans(books);
+	if (books->snapshot)
+		UnregisterSnapshot(books->snapshot);
+	books->snapshot = RegisterSnapshot(GetLatestSnapshot());
+}
+
+/*
  * See what was committed, and what this transaction wrote, up to now.  For
  * after locks were waited for; scans begun earlier are ended.
  */
 void
 books_refresh(Books *books)
 {
-	books_forget_scans(books);
-	if (books->snapshot)
-		UnregisterSnapshot(books->snapshot);
 	CommandCounterIncrement();
-	books->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	books_see_others(books);
 	books->command = GetCurrentCommandId(true);
 }
 

@@ -109,6 +109,9 @@ typedef struct RowBatch
 /* What table_each() calls with the stored columns of a row, and how many there are. */
 typedef void (*RowVisitor) (const void *row, int ncolumns, void *state);
 
+/* Called for each version of a row, then with NULL at the row's end. */
+typedef void (*VersionVisitor) (HeapTuple version, Buffer buffer, void *state);
+
 extern void tables_init(void);
 extern Oid	table_oid(Oid namespace, TableId id);
 extern bool table_is_there(Oid namespace, TableId id);
@@ -118,6 +121,7 @@ extern void table_announce(const Table *table);
 extern Books *books_open(Oid namespace);
 extern Books *books_read(Oid namespace);
 extern void books_forget_scans(Books *books);
+extern void books_see_others(Books *books);
 extern void books_refresh(Books *books);
 extern void books_close(Books *books);
 
@@ -129,6 +133,9 @@ extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
 extern bool table_find_next(Table *table, int nkeys);
 extern void table_each(Books *books, Table *table, int nkeys, const Datum *key,
 					   RowVisitor visit, void *state);
+extern void table_each_version(Books *books, Table *table, int nkeys,
+							   const Datum *key, VersionVisitor visit,
+							   void *state);
 extern bool table_find_last(Books *books, Table *table, int nkeys,
 							const Datum *key);
 extern bool table_find_range(Books *books, Table *table, int nkeys,

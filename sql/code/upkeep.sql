@@ -516,7 +516,8 @@ event_days); counts rare labels of dropped clicks as one; merges the parts of co
 reading cheaper. The books are right without it.
 program_id: NULL for every program. May run never, twice, or at once with itself and with anything
 else: dropping and merging pass over what somebody holds, so that they wait for nobody and no
-payment for them; a refund that is applied takes the locks that any refund takes.
+payment for them, unless it may be the last under a cap or budget; a refund that is applied takes
+the locks that any refund takes.
 Works in small batches that commit, and rests as long as it works, so that payments meanwhile are
 hardly slower; may be cancelled and called again. Where there is nothing to do it
 reads the counters'' indexes once. Progress: NOTICE, and view stat_progress for other sessions.

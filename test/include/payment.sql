@@ -125,6 +125,7 @@ CREATE FUNCTION told.books(p bigint) RETURNS SETOF text LANGUAGE sql AS $$
     UNION ALL
     SELECT format('invited %s %s: %s', user_id, month, sum(paid_invitees))
     FROM referral.invited JOIN who USING (member_id) WHERE program_id = p GROUP BY user_id, month
+    HAVING sum(paid_invitees) <> 0      -- a place that was reserved and not taken
     UNION ALL
     SELECT format('code %s %s %s: %s', c.user_id, c.kind, c.campaign_id,
                   c.used + coalesce((SELECT sum(u.used) FROM referral.code_use u

@@ -180,6 +180,119 @@ class Storms(MoneyStorms, ReviewStorms):
     def budget_repeatable_read(self):
         return self.capped("REPEATABLE READ", "budget")
 
+    def limits(self):
+        """Transactions of several statements under 20 codes with caps, months and budgets small and
+        large, rolled back in part or whole, tried again where they deadlock, beside maintain() and
+        rebuild(): nothing is ever above its limit, and nobody was refused what was left."""
+        chance = random.Random(self.random.random())
+        self.program(rates=((0, 1, 1000), (0, 2, 500)))
+        insert(self.cursor, "tier", program_id=self.id, tier=1, label="one")
+        insert(self.cursor, "tier", program_id=self.id, tier=2, label="two", min_paid_invitees=3)
+        insert(self.cursor, "rate", program_id=self.id, tier=2, level=1, rate_bps=1500)
+        root, places, budgets, work = self.enroll("root"), {}, {}, []
+        for n in range(1, 21):
+            owner, payers = f"owner {n}", [f"{n} {k}" for k in range(12)]
+            size = chance.choice([1, 2, 5, 11, 10000])
+            kind = chance.choice(["code", "month", "budget"])
+            budgets[n] = size * UNIT // 8 if kind == "budget" else None
+            places[n] = size if kind != "budget" else 10000
+            insert(self.cursor, "campaign", program_id=self.id, campaign_id=n, name=f"c{n}",
+                   starts_at=SINCE, ends_at=SINCE + timedelta(days=99999), budget_micro=budgets[n],
+                   referrer_monthly_cap=size if kind == "month" else None,
+                   code_cap=size if kind == "code" else None)
+            if n % 2:
+                self.refer(root, [owner])       # or nobody stands on the second level
+            else:
+                self.enroll(owner)
+            code, = self.ask("SELECT code FROM referral.campaign_code(%(owner)s, %(n)s, %(id)s)",
+                             owner=owner, n=n)
+            self.refer(code, payers)
+            work += payers
+        chance.shuffle(work)
+        above, stop, deadlocks = [], threading.Event(), [0]
+
+        def session(mine, chance):
+            def pay(cursor, users, turn):
+                paths.insert_values(cursor, [self.payment(f"{user} {turn}", user,
+                                                          chance.choice([1, UNIT, UNIT, 3 * UNIT]))
+                                             for user in users])
+
+            def run(cursor):
+                for turn, last in (1, False), (2, False), (3, True):
+                    left = list(mine)
+                    while left:
+                        users, left = left[:6], left[6:]
+                        while True:
+                            try:
+                                cursor.execute("BEGIN ISOLATION LEVEL " + chance.choice(
+                                    ["READ COMMITTED", "READ COMMITTED", "REPEATABLE READ"]))
+                                for some in filter(None, (users[:1], users[1:3], users[3:])):
+                                    cursor.execute("SAVEPOINT s")
+                                    pay(cursor, some, turn)
+                                    if not last and chance.random() < 0.3:
+                                        cursor.execute("ROLLBACK TO s")
+                                cursor.execute("COMMIT" if last or chance.random() < 0.7
+                                               else "ROLLBACK")
+                                break
+                            except psycopg2.errors.DeadlockDetected:
+                                deadlocks[0] += 1
+                                cursor.execute("ROLLBACK")
+            return run
+
+        def beside(command):
+            cursor = connect(self.crowd.name).cursor()
+            while not stop.is_set():
+                cursor.execute(command, {"id": self.id})
+                if cursor.description:
+                    above.extend(cursor.fetchall())
+                time.sleep(self.random.random() * 0.01)
+            cursor.connection.close()
+        used = """
+            SELECT n, used, invited, spent FROM (
+                SELECT k.campaign_id AS n, k.budget_micro, k.referrer_monthly_cap AS month, c.cap,
+                       (g).used, (SELECT coalesce(sum(i.paid_invitees), 0) FROM referral.invited AS i
+                                    JOIN referral.member AS m USING (program_id, member_id)
+                                   WHERE i.program_id = c.program_id AND m.user_id = c.user_id) AS invited,
+                       (SELECT coalesce(sum(s.amount_micro), 0) FROM referral.campaign_spent AS s
+                         WHERE (s.program_id, s.campaign_id) = (k.program_id, k.campaign_id)) AS spent
+                  FROM referral.campaign AS k JOIN referral.code AS c USING (program_id, campaign_id),
+                       LATERAL (SELECT referral.get_code(c.program_id, c.code_id)) AS got(g)
+                 WHERE k.program_id = %(id)s) AS now"""
+        busy = [threading.Thread(target=beside, args=(command,)) for command in (
+            used + " WHERE used > cap OR invited > month OR spent > budget_micro",
+            "CALL referral.maintain(%(id)s)", "CALL referral.rebuild(%(id)s)")]
+        for thread in busy:
+            thread.start()
+        errors = self.crowd.storm([session(work[n::16], random.Random(chance.random()))
+                                   for n in range(16)])
+        stop.set()
+        for thread in busy:
+            thread.join()
+        spent = {n: amount for n, _, _, amount in rows(self.cursor, used, id=self.id)}
+        qualified = dict(rows(self.cursor, "SELECT campaign_id, count(qualified_at)"
+                              " FROM referral.attribution WHERE program_id = %(id)s"
+                              " AND campaign_id > 0 GROUP BY 1", id=self.id))
+        expected = {n: min(12, places[n]) for n in places}
+        capped = rows(self.cursor, "SELECT campaign_id, count(*) FROM referral.attribution WHERE"
+                      " program_id = %(id)s AND decision = 'capped' GROUP BY 1", id=self.id)
+        early = {n for n, count in capped if budgets[n] and spent[n] < budgets[n]}
+        for n in budgets:
+            if budgets[n]:
+                expected[n] = 12 - dict(capped).get(n, 0)
+        # What was refused would not have fitted, by the highest rates that it can have had.
+        wrong = rows(self.cursor, """
+            SELECT p.payment_id FROM referral.payment_unrewarded AS u
+              JOIN referral.payment AS p USING (program_id, payment_id)
+              JOIN referral.attribution AS a USING (program_id, user_id)
+              JOIN referral.campaign AS k USING (program_id, campaign_id)
+             WHERE p.program_id = %(id)s AND u.reason = 'budget_used_up'
+               AND k.budget_micro - (SELECT sum(s.amount_micro) FROM referral.campaign_spent AS s
+                                      WHERE (s.program_id, s.campaign_id)
+                                            = (k.program_id, k.campaign_id))
+                   >= p.amount_micro / 5""", id=self.id)
+        return self.complaint(errors, above=([], above), qualified=(expected, qualified),
+                              early=(set(), early), wrong=([], wrong))
+
     def one_first_payment(self):
         """One payer, 64 payments at once: one of them qualifies him."""
         self.program()
@@ -367,7 +480,7 @@ class Storms(MoneyStorms, ReviewStorms):
 
 
 STORMS = ["code_cap", "code_cap_repeatable_read", "monthly_cap", "monthly_cap_repeatable_read",
-          "budget", "budget_repeatable_read", "one_first_payment", "one_payment_id", "shuffled",
+          "budget", "budget_repeatable_read", "limits", "one_first_payment", "one_payment_id", "shuffled",
           "cycle", "bare_cycle", "one_winner", "tiers", "cancelled", *money_storms.STORMS, *review_storms.STORMS]
 
 

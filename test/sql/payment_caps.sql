@@ -133,6 +133,25 @@ INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occ
 SELECT * FROM earned();
 SELECT who, decision FROM attributions WHERE decision IS NOT NULL ORDER BY who;
 
+-- However many commands a transaction has had, a tier is that of the invitees who
+-- paid before, not of the place that is being taken.
+INSERT INTO referral.program (program_id, name, referrer_monthly_cap) VALUES (6, 'long', 4);
+INSERT INTO referral.tier (program_id, tier, label, min_paid_invitees) VALUES (6, 1, 'none', 0), (6, 2, 'two', 2);
+INSERT INTO referral.rate (program_id, tier, level, rate_bps) VALUES (6, 1, 1, 1000), (6, 2, 1, 2000);
+SET referral.program_id = 6;
+CALL join_by('b<a c<a d<a e<a f<a');
+BEGIN;
+DO $$ BEGIN
+    FOR n IN 1..1100 LOOP
+        INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES (6, n, 'nobody', 1, '2024-02-01');
+    END LOOP;
+END $$;
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES (6, 'b', 'b', 1000, '2024-02-01');
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES (6, 'c', 'c', 1000, '2024-02-01');
+INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at) VALUES (6, 'd', 'd', 1000, '2024-02-01'), (6, 'e', 'e', 1000, '2024-02-01'), (6, 'f', 'f', 1000, '2024-02-01');
+COMMIT;
+SELECT * FROM earned('{b,c,d,e,f}');
+
 SELECT program_id, invariant, expected, found FROM referral.verify(NULL); -- a cap lowered below its uses
 \c :outside
 DROP DATABASE referral_payment;

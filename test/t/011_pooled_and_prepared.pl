@@ -318,6 +318,22 @@ foreach my $try ([ 'dan', 'ROLLBACK', '', '2026-02-02' ], [ 'eve', 'COMMIT', 'cy
 pays($old, $_->[1], "then $_->[0] pays", user => $_->[0]) foreach [ 'eve', 'cyn=400 bob=10' ], [ 'dan', 'cyn=400 bob=10' ];
 sound('after prepared transactions');
 
+# Two places, one of them taken by a transaction that is prepared.
+rows(q{SELECT referral.attribute(u, referral.enroll('ivy', program_id => 1), at => '2026-01-01', program_id => 1)
+	FROM unnest(ARRAY['fay', 'gil', 'hal']) u});
+rows(q{UPDATE referral.code SET cap = 2 WHERE program_id = 1 AND user_id = 'ivy'});
+$other->query_safe('BEGIN');
+pays($other, undef, undef, user => 'fay');
+$other->query_safe(q{PREPARE TRANSACTION 'place'});
+isnt(earned(pays($old, undef, undef, user => 'gil')), '', 'the other place is free');
+$old->query_safe(q{SET lock_timeout = '50ms'});
+like(refused($old, q{EXECUTE pay(1, 'waits', 'hal', '2026-02-01')}), qr/lock timeout/,
+	'who may have no place waits to know');
+$old->query_safe('RESET lock_timeout');
+$pooled->query_safe(q{COMMIT PREPARED 'place'});
+pays($old, '', 'and has none', user => 'hal');
+sound('when a cap is used up');
+
 # --- the extension dropped and made again under open sessions -------------------
 
 rows(q{
