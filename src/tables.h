@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "row_memory.h"
+#include "sorted_index.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -112,6 +113,7 @@ extern void tables_init(void);
 extern Oid	table_oid(Oid namespace, TableId id);
 extern bool table_is_there(Oid namespace, TableId id);
 extern bool table_is_empty(Oid namespace, TableId id);
+extern void table_announce(const Table *table);
 
 extern Books *books_open(Oid namespace);
 extern Books *books_read(Oid namespace);
@@ -140,6 +142,8 @@ extern bool table_find_by(Books *books, Table *table, const char *index,
 extern bool table_row_is_ours(Table *table);
 extern bool table_find_any(Books *books, Table *table, int nkeys,
 						   const Datum *key);
+extern bool table_find_told(Books *books, Table *table, int nkeys,
+							const Datum *key, IndexFind *told);
 extern RememberedRow *table_remember(Table *table);
 extern RememberedRow *table_remember_new(Table *table, int nkeys,
 										 TupleTableSlot *slot);
@@ -149,12 +153,14 @@ extern void table_begin_row(Books *books, Table *table);
 extern void table_insert(Books *books, Table *table);
 extern void table_insert_many(Books *books, Table *table,
 							  TupleTableSlot **slots, int nslots,
-							  BulkInsertState bulk);
+							  CommandId command, BulkInsertState bulk);
 extern RowBatch *batch_begin(Books *books, TableId id);
 extern TupleTableSlot *batch_row(RowBatch *batch);
 extern void batch_end(RowBatch *batch);
 extern void table_begin_update(Books *books, Table *table);
 extern bool table_update(Books *books, Table *table, bool wait);
+extern bool table_update_at(Books *books, Table *table, CommandId command,
+							bool wait);
 extern void table_delete(Books *books, Table *table);
 extern ResultRelInfo *table_indexes(Books *books, Table *table);
 
