@@ -117,24 +117,24 @@ SELECT l.earnings_micro = p.amount AND l.volume_micro = p.volume AS levels, (o.b
 SET referral.program_id = 1;
 TABLE read;
 VACUUM referral.earning;
-SELECT * FROM read, parts;
+SELECT read.*, amount FROM read, parts;
 CALL pay_often('updated ', 3);
-SELECT * FROM read, parts;
+SELECT read.*, amount FROM read, parts;
 VACUUM referral.earning;
-SELECT * FROM read, parts;
+SELECT read.*, amount FROM read, parts;
 BEGIN;
 CALL pay_often('not to stay ', 3);
-SELECT * FROM read, parts;
+SELECT read.*, amount FROM read, parts;
 ROLLBACK;
-SELECT * FROM read, parts;
+SELECT read.*, amount FROM read, parts;
 BEGIN ISOLATION LEVEL SERIALIZABLE;
-SELECT * FROM read, parts;
+SELECT read.*, amount FROM read, parts;
 COMMIT;
 CALL pay_often('new days ', 600, '2024-03-01 12:00+00');
-SELECT * FROM read, parts;
+SELECT read.*, amount FROM read, parts;
 DELETE FROM referral.earning WHERE earned_on = '2024-03-01';
 VACUUM referral.earning;
-SELECT * FROM read, parts;
+SELECT read.*, amount FROM read, parts;
 
 -- A data model made anew in the same session: nothing of the old is used, the
 -- session draws its part from the new sequence.
