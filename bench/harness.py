@@ -40,7 +40,7 @@ def workload(function):
 
 
 def environment(opponent=None, commit="off"):
-    options = f"-c synchronous_commit={commit}"
+    options = f"-c synchronous_commit={commit} -c client_min_messages=warning"
     if opponent:
         options += f" -c search_path={opponent}"
     return os.environ | {"PGOPTIONS": options}
@@ -73,9 +73,18 @@ def milliseconds(measured):
     return 1000 * (time.monotonic() - started)
 
 
+def server_milliseconds(statements, opponent):
+    """Of statements in one call, until they are committed."""
+    output = subprocess.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", "\\timing on",
+                             "-c", statements], check=True, text=True, stdout=subprocess.PIPE,
+                            env=environment(opponent)).stdout
+    return sum(float(each) for each in re.findall(r"^Time: ([\d.]+) ms", output, re.MULTILINE))
+
+
 def settle(opponent):
     """Leave every opponent the same way before it is measured."""
     counters = {"floor": ["earning", "paid"], "plpgsql": ["balance", "attribution"],
+                "orm": ["balance", "attribution"],
                 "referral": ["earning", "paid", "invited", "funnel", "attribution", "member",
                              "account"]}
     sql(*(f"VACUUM {opponent}.{table}" for table in counters.get(opponent, [])), "CHECKPOINT")
@@ -87,7 +96,7 @@ def pay(opponent, first_no, seed, clients, each, payers, commit, what="payment")
     variables = {"first_no": first_no, "k": 0, "clients": clients,
                  "first_payer": payers[0], "last_payer": payers[1]}
     output = subprocess.run(
-        ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-t", str(each),
+        ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-t", str(each), "--max-tries=1000",
          f"--random-seed={seed}", *(f"-D{name}={value}" for name, value in variables.items()),
          "-f", of(opponent, what, "pgbench")],
         check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -145,10 +154,17 @@ def ledger(rewards):
         os.environ["PGDATABASE"] = before
 
 
-def fill_bulk(first_no, payments, payers):
+def newcomers(opponents, first_id, trees, payers):
+    """Enroll people who never paid, first_id + 0, 1, ..., under referrers of so many trees."""
+    sql(f"CALL bench.fill_newcomers({first_id}, {trees}, {payers})")
+    for opponent in opponents:
+        script(f"opponents/{opponent}.people.sql")
+
+
+def fill_bulk(first_no, payments, payers, each_once=False):
     """Have these payments in bench.bulk_payment, and their answers beside it."""
     if sql("SELECT min(payment_no) FROM bench.bulk_payment") != str(first_no + 1):
-        sql(f"CALL bench.fill_bulk({first_no}, {payments}, {payers[0]}, {payers[1]})")
+        sql(f"CALL bench.fill_bulk({first_no}, {payments}, {payers[0]}, {payers[1]}, {each_once})")
 
 
 def in_turn(rounds, cases, measure):
@@ -209,3 +225,11 @@ def compare(books):
 
 def check_books(opponents=OPPONENTS):
     compare({opponent: sql(f"SELECT bench.books('{opponent}')") for opponent in opponents})
+
+
+def check_sound():
+    """The extension's books by its own proof, where no other opponent wrote the same."""
+    broken = sql("ANALYZE", "SELECT v::text FROM referral.verify(1) v LIMIT 10")
+    if broken:
+        sys.exit(f"verify() names broken invariants:\n{broken}")
+    print("  verify() names nothing")

@@ -93,6 +93,9 @@ struct Counters
  */
 #define EXACT_COMMANDS	1000
 
+/* From so many credits to a table on its index is asked for all keys at once. */
+#define MANY_CREDITS	64
+
 /* Rows to be inserted are gathered up to this many. */
 #define INSERT_BATCH	500
 
@@ -408,11 +411,20 @@ check_sums(Flush *flush, CounterEntry *const *entries, int n, int i)
 	}
 }
 
+/* The columns of a credit's key, without the part. */
+static void
+entry_key(const Table *table, const CounterEntry *entry, Datum *key)
+{
+	for (int i = 0; i < key_columns(table); i++)
+		key[i] = key_datum(table, i, entry->key.column[i]);
+}
+
 /*
- * Write one key's credit, see the head of this file.
+ * Write one key's credit, see the head of this file.  `told` is what the index
+ * said of the key, if it was asked for many at once.
  */
 static void
-credit(Flush *flush, const CounterEntry *entry)
+credit(Flush *flush, const CounterEntry *entry, IndexFind *told)
 {
 	Books	   *books = flush->books;
 	Table	   *table = flush->table;
@@ -429,9 +441,9 @@ credit(Flush *flush, const CounterEntry *entry)
 		return;
 	}
 
-	for (int i = 0; i < nkeys; i++)
-		key[i] = key_datum(table, i, entry->key.column[i]);
-	if (!table_find_any(books, table, nkeys, key))
+	entry_key(table, entry, key);
+	if (told ? !table_find_told(books, table, nkeys, key, told)
+		: !table_find_any(books, table, nkeys, key))
 	{
 		insert_part(flush, entry, own_part(books));
 		return;
@@ -465,6 +477,37 @@ compare_entries(const void *a, const void *b)
 	return 0;
 }
 
+/* Credits on their way to a table, in the order of their keys. */
+typedef struct SortedCredits
+{
+	const Table *table;
+	CounterEntry *const *entries;
+} SortedCredits;
+
+static void
+key_of_credit(const void *state, int i, Datum *key)
+{
+	const SortedCredits *credits = state;
+
+	entry_key(credits->table, credits->entries[i], key);
+}
+
+/* Ask the index for all keys at once; NULL if they are few, or not asked for. */
+static IndexFind *
+ask_index(Flush *flush, CounterEntry **entries, int n)
+{
+	SortedCredits credits = {flush->table, entries};
+	IndexFind  *told;
+
+	if (n < MANY_CREDITS || flush->books->append_only)
+		return NULL;
+	told = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(IndexFind));
+	memset(told, 0, n * sizeof(IndexFind));
+	index_find_sorted(table_key(flush->table), key_columns(flush->table), n,
+					  key_of_credit, &credits, told);
+	return told;
+}
+
 static void
 flush_table(Books *books, TableId id, credits_hash *credits)
 {
@@ -472,6 +515,7 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 	CounterEntry **entries;
 	CounterEntry *entry;
 	credits_iterator iterator;
+	IndexFind  *told;
 	int			n = 0;
 
 	flush.table = books_table(books, id);
@@ -485,6 +529,7 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 	while ((entry = credits_iterate(credits, &iterator)) != NULL)
 		entries[n++] = entry;
 	qsort(entries, n, sizeof(CounterEntry *), compare_entries);
+	told = ask_index(&flush, entries, n);
 
 	/* Before anything is written, for the run may see that already. */
 	for (int i = 0; i < n; i++)
@@ -495,7 +540,7 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		credit(&flush, entries[i]);
+		credit(&flush, entries[i], told ? &told[i] : NULL);
 	}
 	insert_gathered(&flush);
 	for (int i = 0; i < flush.slots_made; i++)

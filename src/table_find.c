@@ -412,6 +412,27 @@ table_find_any(Books *books, Table *table, int nkeys, const Datum *key)
 }
 
 /*
+ * The same for a key of which index_find_sorted() has told, instead of what is
+ * remembered.
+ */
+bool
+table_find_told(Books *books, Table *table, int nkeys, const Datum *key,
+				IndexFind *told)
+{
+	bool		all_dead;
+
+	table->hash = key_hash(table, nkeys, key);
+	if (told->absent)
+		return false;
+	if (ItemPointerIsValid(&told->tid) &&
+		block_exists(table->rel, ItemPointerGetBlockNumber(&told->tid)) &&
+		fetch_at(table, books->snapshot, &told->tid, &all_dead) &&
+		row_has_key(table, nkeys, key))
+		return true;
+	return table_find(books, table, nkeys, key);
+}
+
+/*
  * Have table_find_any() with the key that it got last look at the row found or
  * written last first.
  */

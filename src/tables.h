@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "row_memory.h"
+#include "sorted_index.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -112,6 +113,7 @@ extern void tables_init(void);
 extern Oid	table_oid(Oid namespace, TableId id);
 extern bool table_is_there(Oid namespace, TableId id);
 extern bool table_is_empty(Oid namespace, TableId id);
+extern void table_announce(const Table *table);
 
 extern Books *books_open(Oid namespace);
 extern Books *books_read(Oid namespace);
@@ -140,6 +142,8 @@ extern bool table_find_by(Books *books, Table *table, const char *index,
 extern bool table_row_is_ours(Table *table);
 extern bool table_find_any(Books *books, Table *table, int nkeys,
 						   const Datum *key);
+extern bool table_find_told(Books *books, Table *table, int nkeys,
+							const Datum *key, IndexFind *told);
 extern RememberedRow *table_remember(Table *table);
 extern RememberedRow *table_remember_new(Table *table, int nkeys,
 										 TupleTableSlot *slot);
