@@ -26,7 +26,7 @@ def long():
         ends = min(5, len(times) // 2)
         report(f"long: payments in one transaction, {case}", "processor ms for 10,000",
                {"first": times[:ends], "last": times[-ends:]})
-        report("", "kilobytes of memory",
+        report(f"long: memory of the backend, {case}", "kB",
                {"after 10,000": [memory[0] / 1024], "at the end": [memory[-1] / 1024]})
         goals = (1.2, 1.05) if case == "under one referrer" else (None, None)
         row(f"long, {case}: the last 10,000 against the first", times[-ends:], times[:ends],
