@@ -8,11 +8,14 @@ figures of one round, their median over the rounds and the lowest and highest.
 Where opponents wrote, it ends with check_books().
 """
 
+import concurrent.futures
+import contextlib
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from statistics import median
 
@@ -70,6 +73,14 @@ def milliseconds(measured):
     return 1000 * (time.monotonic() - started)
 
 
+def server_milliseconds(statements, opponent):
+    """Of statements in one call, until they are committed."""
+    output = subprocess.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", "\\timing on",
+                             "-c", statements], check=True, text=True, stdout=subprocess.PIPE,
+                            env=environment(opponent)).stdout
+    return sum(float(each) for each in re.findall(r"^Time: ([\d.]+) ms", output, re.MULTILINE))
+
+
 def settle(opponent):
     """Leave every opponent the same way before it is measured."""
     counters = {"floor": ["earning", "paid"], "plpgsql": ["balance", "attribution"],
@@ -93,6 +104,56 @@ def pay(opponent, first_no, seed, clients, each, payers, commit, what="payment")
     return float(re.search(r"tps = ([\d.]+)", output)[1])
 
 
+def medians_of(calls, times):
+    """Microseconds of each of these statements, in one session that makes them over the
+    socket in no order, each about so many times."""
+    with tempfile.TemporaryDirectory(dir=DIRECTORY) as directory:
+        scripts = []
+        for n, call in enumerate(calls.values()):
+            scripts += ["-f", path := f"{directory}/{n}"]
+            pathlib.Path(path).write_text(f"{call};\n")
+        subprocess.run(["pgbench", "-n", "-M", "prepared", "-t", str(times * len(calls)), "-l",
+                        f"--log-prefix={directory}/log", *scripts],
+                       check=True, stdout=subprocess.DEVNULL, env=environment())
+        log, = pathlib.Path(directory).glob("log.*")
+        taken = [[] for _ in calls]
+        for line in log.read_text().splitlines():
+            _, _, microseconds, script, *_ = line.split()
+            taken[int(script)].append(int(microseconds))
+    return dict(zip(calls, map(median, taken)))
+
+
+def build_ledger(rewards):
+    script("data/ledger.sql")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as sessions:
+        list(sessions.map(lambda share: sql(f"CALL bench.fill_ledger({rewards}, {share})"),
+                          range(5)))
+    made = sql("SELECT count(*) FROM referral.reward")
+    if abs(int(made) - rewards) > 100:
+        sys.exit(f"the ledger has {made} rewards instead of {rewards}")
+    sql("SET client_min_messages = warning", "CALL referral.maintain(1)", "VACUUM ANALYZE",
+        "CHECKPOINT")
+
+
+@contextlib.contextmanager
+def ledger(rewards):
+    """Have the commands within ask the database that data/ledger.sql describes. It is
+    built at the first use and stays, for workloads that read, or add little."""
+    database = f"ledger_{rewards}"
+    before = os.environ["PGDATABASE"]
+    known = sql(f"SELECT count(*) FROM pg_database WHERE datname = '{database}'")
+    if known == "0":
+        subprocess.run(["createdb", database], check=True)
+    os.environ["PGDATABASE"] = database
+    try:
+        if known == "0":
+            taken = milliseconds(lambda: build_ledger(rewards))
+            print(f"  a ledger of {rewards:,} rewards was built in {taken / 1000:.0f} s")
+        yield
+    finally:
+        os.environ["PGDATABASE"] = before
+
+
 def newcomers(opponents, first_id, trees, payers):
     """Enroll people who never paid, first_id + 0, 1, ..., under referrers of so many trees."""
     sql(f"CALL bench.fill_newcomers({first_id}, {trees}, {payers})")
@@ -100,10 +161,10 @@ def newcomers(opponents, first_id, trees, payers):
         script(f"opponents/{opponent}.people.sql")
 
 
-def fill_bulk(first_no, payments, payers):
+def fill_bulk(first_no, payments, payers, each_once=False):
     """Have these payments in bench.bulk_payment, and their answers beside it."""
     if sql("SELECT min(payment_no) FROM bench.bulk_payment") != str(first_no + 1):
-        sql(f"CALL bench.fill_bulk({first_no}, {payments}, {payers[0]}, {payers[1]})")
+        sql(f"CALL bench.fill_bulk({first_no}, {payments}, {payers[0]}, {payers[1]}, {each_once})")
 
 
 def in_turn(rounds, cases, measure):

@@ -82,6 +82,20 @@ struct Counters
  */
 #define LARGE_CREDIT	(INT64CONST(1) << 50)
 
+/*
+ * A version that its own transaction replaces costs the backend memory until
+ * the transaction ends, once for each pair of command ids, its own and that of
+ * its successor (combocid.c).  So after this many commands of a transaction the
+ * engine writes its counters under a few ids again and again, and the memory of
+ * a million payments is that of a thousand.  Nobody else is concerned; a cursor
+ * of this very transaction, opened after so many commands, may read sums of
+ * payments that it made later.
+ */
+#define EXACT_COMMANDS	1000
+
+/* From so many credits to a table on its index is asked for all keys at once. */
+#define MANY_CREDITS	64
+
 /* Rows to be inserted are gathered up to this many. */
 #define INSERT_BATCH	500
 
@@ -236,6 +250,24 @@ fresh_part(Books *books)
 	return (own_part(books) << 32) | ++fresh_parts;
 }
 
+/* Of a row that is not this transaction's. */
+static CommandId
+first_command(const Books *books)
+{
+	return Min(books->command, EXACT_COMMANDS);
+}
+
+/* The command id under which the row in table->row is replaced. */
+static CommandId
+next_command(const Books *books, const Table *table)
+{
+	HeapTupleHeader row = ((BufferHeapTupleTableSlot *) table->row)->base.tuple->t_data;
+
+	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row)))
+		return first_command(books);
+	return Max(first_command(books), HeapTupleHeaderGetCmin(row) + 1);
+}
+
 /* One table's share of counters_flush(). */
 typedef struct Flush
 {
@@ -254,7 +286,8 @@ insert_gathered(Flush *flush)
 
 	if (flush->nslots == 0)
 		return;
-	table_insert_many(flush->books, table, flush->slots, flush->nslots, NULL);
+	table_insert_many(flush->books, table, flush->slots, flush->nslots,
+					  first_command(flush->books), NULL);
 	for (int i = 0; i < flush->nslots; i++)
 	{
 		TupleTableSlot *slot = flush->slots[i];
@@ -313,7 +346,7 @@ update_part(Flush *flush, const CounterEntry *entry)
 				 Int64GetDatum(plus(flush->books, table,
 									row_int64(table, attnum), entry->value[i])));
 	}
-	if (!table_update(flush->books, table, false))
+	if (!table_update_at(flush->books, table, next_command(flush->books, table), false))
 		return false;
 	table_remember(table)->updates++;
 	return true;
@@ -340,7 +373,7 @@ same_member(const CounterEntry *a, const CounterEntry *b)
 /*
  * Raise 22003 if the credits of this run take a sum of entry i's member out of
  * range: all rows of (program, member), of the same level in table earning.
- * The run sees none of what it wrote so far, so nothing counts twice.
+ * Nothing of the run is written yet, so nothing counts twice.
  */
 static void
 check_sums(Flush *flush, CounterEntry *const *entries, int n, int i)
@@ -378,11 +411,20 @@ check_sums(Flush *flush, CounterEntry *const *entries, int n, int i)
 	}
 }
 
+/* The columns of a credit's key, without the part. */
+static void
+entry_key(const Table *table, const CounterEntry *entry, Datum *key)
+{
+	for (int i = 0; i < key_columns(table); i++)
+		key[i] = key_datum(table, i, entry->key.column[i]);
+}
+
 /*
- * Write one key's credit, see the head of this file.
+ * Write one key's credit, see the head of this file.  `told` is what the index
+ * said of the key, if it was asked for many at once.
  */
 static void
-credit(Flush *flush, const CounterEntry *entry)
+credit(Flush *flush, const CounterEntry *entry, IndexFind *told)
 {
 	Books	   *books = flush->books;
 	Table	   *table = flush->table;
@@ -399,9 +441,9 @@ credit(Flush *flush, const CounterEntry *entry)
 		return;
 	}
 
-	for (int i = 0; i < nkeys; i++)
-		key[i] = key_datum(table, i, entry->key.column[i]);
-	if (!table_find_any(books, table, nkeys, key))
+	entry_key(table, entry, key);
+	if (told ? !table_find_told(books, table, nkeys, key, told)
+		: !table_find_any(books, table, nkeys, key))
 	{
 		insert_part(flush, entry, own_part(books));
 		return;
@@ -435,6 +477,37 @@ compare_entries(const void *a, const void *b)
 	return 0;
 }
 
+/* Credits on their way to a table, in the order of their keys. */
+typedef struct SortedCredits
+{
+	const Table *table;
+	CounterEntry *const *entries;
+} SortedCredits;
+
+static void
+key_of_credit(const void *state, int i, Datum *key)
+{
+	const SortedCredits *credits = state;
+
+	entry_key(credits->table, credits->entries[i], key);
+}
+
+/* Ask the index for all keys at once; NULL if they are few, or not asked for. */
+static IndexFind *
+ask_index(Flush *flush, CounterEntry **entries, int n)
+{
+	SortedCredits credits = {flush->table, entries};
+	IndexFind  *told;
+
+	if (n < MANY_CREDITS || flush->books->append_only)
+		return NULL;
+	told = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(IndexFind));
+	memset(told, 0, n * sizeof(IndexFind));
+	index_find_sorted(table_key(flush->table), key_columns(flush->table), n,
+					  key_of_credit, &credits, told);
+	return told;
+}
+
 static void
 flush_table(Books *books, TableId id, credits_hash *credits)
 {
@@ -442,6 +515,7 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 	CounterEntry **entries;
 	CounterEntry *entry;
 	credits_iterator iterator;
+	IndexFind  *told;
 	int			n = 0;
 
 	flush.table = books_table(books, id);
@@ -455,13 +529,18 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 	while ((entry = credits_iterate(credits, &iterator)) != NULL)
 		entries[n++] = entry;
 	qsort(entries, n, sizeof(CounterEntry *), compare_entries);
+	told = ask_index(&flush, entries, n);
 
+	/* Before anything is written, for the run may see that already. */
+	for (int i = 0; i < n; i++)
+	{
+		if (is_large(&flush, entries[i]))
+			check_sums(&flush, entries, n, i);
+	}
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (is_large(&flush, entries[i]))
-			check_sums(&flush, entries, n, i);
-		credit(&flush, entries[i]);
+		credit(&flush, entries[i], told ? &told[i] : NULL);
 	}
 	insert_gathered(&flush);
 	for (int i = 0; i < flush.slots_made; i++)

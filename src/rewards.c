@@ -2,17 +2,16 @@
  * rewards.c
  *	  Frozen reward rows, written many at a time.
  *
- * Rows go to the heap in batches; the primary key takes them in order, since
- * payments are numbered as they arrive.  The second index, by beneficiary,
- * would be touched at random: a large run gathers its entries and feeds them
- * sorted, which was 11 % faster and saves WAL (docs/performance.md).
+ * Rows go to the heap in batches.  A large run gathers the entries of their
+ * indexes, which are all bigints, and inserts them sorted (sorted_index.c).
  */
 #include "rewards.h"
 
+#include "access/hio.h"
 #include "catalog/index.h"
-#include "catalog/pg_am_d.h"
 #include "executor/executor.h"
-#include "miscadmin.h"
+#include "sorted_index.h"
+#include "storage/bufmgr.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -49,17 +48,17 @@ enum
 /* From so many payments on, a run is large. */
 #define LARGE_RUN			64
 
-/* Index entries gathered before they are sorted and written: 32 MB. */
-#define MAX_MEMBER_ENTRIES	(1024 * 1024)
+/* Entries of an index gathered before they are written, about: 32 MB. */
+#define MAX_ENTRIES			(1024 * 1024)
 
-/* An entry of index reward_member (program_id, member_id, reward_id). */
-typedef struct MemberEntry
+/* The entries of one index that are still to be written. */
+typedef struct Gathered
 {
-	int64		program_id;
-	int64		member_id;
-	int64		reward_id;
-	ItemPointerData tid;
-} MemberEntry;
+	bool		sorted;			/* index_takes_sorted(); else nothing is gathered */
+	IndexEntry *entries;
+	int			n;
+	int			size;
+} Gathered;
 
 struct Rewards
 {
@@ -71,10 +70,7 @@ struct Rewards
 	int			nslots;
 	int			slots_made;
 	MemoryContext batch_context;	/* texts of the rows in slots */
-	int			member_index;	/* its number among the table's indexes, or -1 */
-	MemberEntry *entries;
-	int			nentries;
-	int			entries_size;
+	Gathered   *gathered;		/* for each index; NULL in a small run */
 	RowBatch   *grants;			/* NULL until a program uses them */
 };
 
@@ -92,12 +88,14 @@ rewards_begin(Books *books, int64 npayments)
 	rewards->slots = MemoryContextAlloc(books->context, rewards->batch_size *
 										sizeof(TupleTableSlot *));
 	rewards->batch_context = books->context;
-	rewards->member_index = -1;
 	if (npayments >= LARGE_RUN)
 	{
 		MemoryContext old = MemoryContextSwitchTo(books->context);
 
+		/* Its ring of buffers would have this session write the rows to disk. */
 		rewards->bulk = GetBulkInsertState();
+		FreeAccessStrategy(rewards->bulk->strategy);
+		rewards->bulk->strategy = NULL;
 		rewards->batch_context = AllocSetContextCreate(books->context,
 													   "referral rewards",
 													   ALLOCSET_DEFAULT_SIZES);
@@ -106,15 +104,20 @@ rewards_begin(Books *books, int64 npayments)
 	return rewards;
 }
 
-/* Is this index reward_member as install() made it? */
+/* Are there indexes that only ExecInsertIndexTuples knows how to fill? */
 static bool
-is_member_index(Relation index, IndexInfo *info)
+has_foreign_index(const ResultRelInfo *indexes)
 {
-	return !index->rd_index->indisunique && info->ii_NumIndexAttrs == 3 &&
-		info->ii_IndexAttrNumbers[0] == REWARD_PROGRAM_ID &&
-		info->ii_IndexAttrNumbers[1] == REWARD_MEMBER_ID &&
-		info->ii_IndexAttrNumbers[2] == REWARD_REWARD_ID &&
-		info->ii_Predicate == NIL && index->rd_rel->relam == BTREE_AM_OID;
+	for (int i = 0; i < indexes->ri_NumIndices; i++)
+	{
+		const IndexInfo *info = indexes->ri_IndexRelationInfo[i];
+
+		if (info->ii_Predicate != NIL || info->ii_ExclusionOps != NULL ||
+			!info->ii_ReadyForInserts ||
+			!indexes->ri_IndexRelationDescs[i]->rd_index->indimmediate)
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -124,121 +127,95 @@ open_table(Rewards *rewards)
 
 	rewards->table = books_table(rewards->books, TABLE_REWARD);
 	indexes = table_indexes(rewards->books, rewards->table);
-	for (int i = 0; rewards->bulk && i < indexes->ri_NumIndices; i++)
-	{
-		if (is_member_index(indexes->ri_IndexRelationDescs[i],
-							indexes->ri_IndexRelationInfo[i]))
-			rewards->member_index = i;
-	}
+	if (!rewards->bulk || has_foreign_index(indexes))
+		return;
+	rewards->gathered = MemoryContextAllocZero(rewards->books->context,
+											   indexes->ri_NumIndices * sizeof(Gathered));
+	for (int i = 0; i < indexes->ri_NumIndices; i++)
+		rewards->gathered[i].sorted = index_takes_sorted(rewards->table->rel,
+														 indexes->ri_IndexRelationDescs[i],
+														 indexes->ri_IndexRelationInfo[i]);
 }
 
-static int
-compare_entries(const void *a, const void *b)
-{
-	const MemberEntry *x = a;
-	const MemberEntry *y = b;
-
-	if (x->program_id != y->program_id)
-		return x->program_id < y->program_id ? -1 : 1;
-	if (x->member_id != y->member_id)
-		return x->member_id < y->member_id ? -1 : 1;
-	return (x->reward_id > y->reward_id) - (x->reward_id < y->reward_id);
-}
-
+/* Write what was gathered for index number n. */
 static void
-write_entries(Rewards *rewards)
+write_entries(Rewards *rewards, int n)
 {
 	ResultRelInfo *indexes = rewards->table->indexes;
-	Relation	index = indexes->ri_IndexRelationDescs[rewards->member_index];
-	IndexInfo  *info = indexes->ri_IndexRelationInfo[rewards->member_index];
-	bool		isnull[3] = {false, false, false};
+	Gathered   *gathered = &rewards->gathered[n];
 
-	qsort(rewards->entries, rewards->nentries, sizeof(MemberEntry), compare_entries);
-	for (int i = 0; i < rewards->nentries; i++)
-	{
-		MemberEntry *entry = &rewards->entries[i];
-		Datum		values[3] = {Int64GetDatum(entry->program_id),
-			Int64GetDatum(entry->member_id),
-		Int64GetDatum(entry->reward_id)};
-
-		CHECK_FOR_INTERRUPTS();
-		index_insert(index, values, isnull, &entry->tid, rewards->table->rel,
-					 UNIQUE_CHECK_NO, false, info);
-	}
-	rewards->nentries = 0;
+	if (gathered->n > 0)
+		index_insert_sorted(rewards->table->rel, indexes->ri_IndexRelationDescs[n],
+							indexes->ri_IndexRelationInfo[n], gathered->entries,
+							gathered->n);
+	gathered->n = 0;
 }
 
+/* Gather the batch's entries for index number n. */
 static void
-gather_entry(Rewards *rewards, TupleTableSlot *slot)
+gather_entries(Rewards *rewards, int n)
 {
-	MemberEntry *entry;
+	IndexInfo  *info = rewards->table->indexes->ri_IndexRelationInfo[n];
+	Gathered   *gathered = &rewards->gathered[n];
 
-	if (rewards->nentries == rewards->entries_size)
+	if (gathered->size - gathered->n < rewards->nslots)
 	{
-		Size		size = rewards->entries_size ? 2 * rewards->entries_size : REWARD_BATCH;
+		Size		size = gathered->size ? 2 * gathered->size : 4 * REWARD_BATCH;
 
-		rewards->entries = rewards->entries
-			? repalloc_huge(rewards->entries, size * sizeof(MemberEntry))
-			: MemoryContextAlloc(rewards->books->context, size * sizeof(MemberEntry));
-		rewards->entries_size = size;
+		gathered->entries = gathered->entries
+			? repalloc_huge(gathered->entries, size * sizeof(IndexEntry))
+			: MemoryContextAlloc(rewards->books->context, size * sizeof(IndexEntry));
+		gathered->size = size;
 	}
-	entry = &rewards->entries[rewards->nentries++];
-	entry->program_id = DatumGetInt64(slot->tts_values[REWARD_PROGRAM_ID - 1]);
-	entry->member_id = DatumGetInt64(slot->tts_values[REWARD_MEMBER_ID - 1]);
-	entry->reward_id = DatumGetInt64(slot->tts_values[REWARD_REWARD_ID - 1]);
-	entry->tid = slot->tts_tid;
+	for (int i = 0; i < rewards->nslots; i++)
+	{
+		TupleTableSlot *slot = rewards->slots[i];
+		IndexEntry *entry = &gathered->entries[gathered->n++];
+
+		*entry = (IndexEntry) {.tid = slot->tts_tid};
+		for (int k = 0; k < info->ii_NumIndexKeyAttrs; k++)
+			entry->key[k] = DatumGetInt64(slot->tts_values[info->ii_IndexAttrNumbers[k] - 1]);
+	}
+	if (gathered->n >= MAX_ENTRIES)
+		write_entries(rewards, n);
 }
 
-/* Write the batch with the index by beneficiary left for later. */
+/* Insert the batch's entries into index number n. */
+static void
+insert_entries(Rewards *rewards, int n)
+{
+	EState	   *estate = rewards->books->estate;
+	Relation	index = rewards->table->indexes->ri_IndexRelationDescs[n];
+	IndexInfo  *info = rewards->table->indexes->ri_IndexRelationInfo[n];
+
+	for (int i = 0; i < rewards->nslots; i++)
+	{
+		TupleTableSlot *slot = rewards->slots[i];
+		Datum		values[INDEX_MAX_KEYS];
+		bool		isnull[INDEX_MAX_KEYS];
+
+		GetPerTupleExprContext(estate)->ecxt_scantuple = slot;
+		FormIndexDatum(info, slot, estate, values, isnull);
+		index_insert(index, values, isnull, &slot->tts_tid, rewards->table->rel,
+					 index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+					 false, info);
+		ResetPerTupleExprContext(estate);
+	}
+}
+
+/* Write the batch, with the entries of most indexes left for later. */
 static void
 write_large_batch(Rewards *rewards)
 {
-	ResultRelInfo *indexes = rewards->table->indexes;
-	EState	   *estate = rewards->books->estate;
-
 	table_multi_insert(rewards->table->rel, rewards->slots, rewards->nslots,
 					   rewards->books->command, 0, rewards->bulk);
-	for (int n = 0; n < indexes->ri_NumIndices; n++)
+	for (int n = 0; n < rewards->table->indexes->ri_NumIndices; n++)
 	{
-		Relation	index = indexes->ri_IndexRelationDescs[n];
-		IndexInfo  *info = indexes->ri_IndexRelationInfo[n];
-
-		for (int i = 0; i < rewards->nslots; i++)
-		{
-			TupleTableSlot *slot = rewards->slots[i];
-			Datum		values[INDEX_MAX_KEYS];
-			bool		isnull[INDEX_MAX_KEYS];
-
-			if (n == rewards->member_index)
-			{
-				gather_entry(rewards, slot);
-				continue;
-			}
-			GetPerTupleExprContext(estate)->ecxt_scantuple = slot;
-			FormIndexDatum(info, slot, estate, values, isnull);
-			index_insert(index, values, isnull, &slot->tts_tid,
-						 rewards->table->rel,
-						 index->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
-						 false, info);
-		}
+		if (rewards->gathered[n].sorted)
+			gather_entries(rewards, n);
+		else
+			insert_entries(rewards, n);
 	}
-	if (rewards->nentries >= MAX_MEMBER_ENTRIES)
-		write_entries(rewards);
-}
-
-/* Are there indexes that only ExecInsertIndexTuples knows how to fill? */
-static bool
-has_foreign_index(Rewards *rewards)
-{
-	ResultRelInfo *indexes = rewards->table->indexes;
-
-	for (int i = 0; i < indexes->ri_NumIndices; i++)
-	{
-		if (indexes->ri_IndexRelationInfo[i]->ii_Predicate != NIL ||
-			indexes->ri_IndexRelationInfo[i]->ii_ExclusionOps != NULL)
-			return true;
-	}
-	return false;
 }
 
 static void
@@ -246,11 +223,11 @@ write_batch(Rewards *rewards)
 {
 	if (rewards->nslots == 0)
 		return;
-	if (rewards->member_index >= 0 && !has_foreign_index(rewards))
+	if (rewards->gathered)
 		write_large_batch(rewards);
 	else
 		table_insert_many(rewards->books, rewards->table, rewards->slots,
-						  rewards->nslots, rewards->bulk);
+						  rewards->nslots, rewards->books->command, rewards->bulk);
 	for (int i = 0; i < rewards->nslots; i++)
 		ExecClearTuple(rewards->slots[i]);
 	rewards->nslots = 0;
@@ -327,8 +304,8 @@ void
 rewards_flush(Rewards *rewards)
 {
 	write_batch(rewards);
-	if (rewards->nentries > 0)
-		write_entries(rewards);
+	for (int n = 0; rewards->gathered && n < rewards->table->indexes->ri_NumIndices; n++)
+		write_entries(rewards, n);
 	if (rewards->grants)
 		batch_end(rewards->grants);
 	for (int i = 0; i < rewards->slots_made; i++)

@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "row_memory.h"
+#include "sorted_index.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -105,6 +106,9 @@ typedef struct RowBatch
 	int			slots_made;
 } RowBatch;
 
+/* What table_each() calls with the stored columns of a row, and how many there are. */
+typedef void (*RowVisitor) (const void *row, int ncolumns, void *state);
+
 extern void tables_init(void);
 extern Oid	table_oid(Oid namespace, TableId id);
 extern bool table_is_there(Oid namespace, TableId id);
@@ -124,8 +128,7 @@ extern void table_end_range(Table *table);
 extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
 extern bool table_find_next(Table *table, int nkeys);
 extern void table_each(Books *books, Table *table, int nkeys, const Datum *key,
-					   void (*visit) (HeapTuple row, TupleDesc desc, void *state),
-					   void *state);
+					   RowVisitor visit, void *state);
 extern bool table_find_last(Books *books, Table *table, int nkeys,
 							const Datum *key);
 extern bool table_find_range(Books *books, Table *table, int nkeys,
@@ -139,6 +142,8 @@ extern bool table_find_by(Books *books, Table *table, const char *index,
 extern bool table_row_is_ours(Table *table);
 extern bool table_find_any(Books *books, Table *table, int nkeys,
 						   const Datum *key);
+extern bool table_find_told(Books *books, Table *table, int nkeys,
+							const Datum *key, IndexFind *told);
 extern RememberedRow *table_remember(Table *table);
 extern RememberedRow *table_remember_new(Table *table, int nkeys,
 										 TupleTableSlot *slot);
@@ -148,12 +153,14 @@ extern void table_begin_row(Books *books, Table *table);
 extern void table_insert(Books *books, Table *table);
 extern void table_insert_many(Books *books, Table *table,
 							  TupleTableSlot **slots, int nslots,
-							  BulkInsertState bulk);
+							  CommandId command, BulkInsertState bulk);
 extern RowBatch *batch_begin(Books *books, TableId id);
 extern TupleTableSlot *batch_row(RowBatch *batch);
 extern void batch_end(RowBatch *batch);
 extern void table_begin_update(Books *books, Table *table);
 extern bool table_update(Books *books, Table *table, bool wait);
+extern bool table_update_at(Books *books, Table *table, CommandId command,
+							bool wait);
 extern void table_delete(Books *books, Table *table);
 extern ResultRelInfo *table_indexes(Books *books, Table *table);
 

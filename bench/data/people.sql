@@ -41,38 +41,39 @@ $$;
 
 -- Payments that a statement takes from here, and every answer to them that the
 -- floor needs.
-CREATE TABLE bench.bulk_payment (
+CREATE UNLOGGED TABLE bench.bulk_payment (
     program_id bigint, payment_id text, user_id text, amount_micro bigint,
     occurred_at timestamptz, payment_no bigint);
-CREATE TABLE bench.bulk_reward (
+CREATE UNLOGGED TABLE bench.bulk_reward (
     program_id bigint, reward_id bigint, member_id bigint, payer_id bigint, base_micro bigint,
     amount_micro bigint, flat_micro bigint, available_at timestamptz, rate_bps integer,
     tier integer, level smallint, payment_id text);
-CREATE TABLE bench.bulk_earning (
+CREATE UNLOGGED TABLE bench.bulk_earning (
     member_id bigint, level smallint, amount_micro bigint, volume_micro bigint, rewards bigint,
     PRIMARY KEY (member_id, level));
-CREATE TABLE bench.bulk_paid (
+CREATE UNLOGGED TABLE bench.bulk_paid (
     member_id bigint PRIMARY KEY, volume_micro bigint, payments bigint);
 
 CREATE PROCEDURE bench.fill_bulk(first_no bigint, payments integer, first_payer bigint,
-                                 last_payer bigint)
+                                 last_payer bigint, each_once boolean DEFAULT false)
     LANGUAGE plpgsql AS $$
 BEGIN
     TRUNCATE bench.bulk_payment, bench.bulk_reward, bench.bulk_earning, bench.bulk_paid;
     PERFORM setseed(0.5);
     INSERT INTO bench.bulk_payment
-    SELECT 1, first_no + n, first_payer + floor(random() * (last_payer - first_payer + 1))::bigint,
+    SELECT 1, first_no + n,
+           first_payer + CASE WHEN each_once THEN n - 1
+                              ELSE floor(random() * (last_payer - first_payer + 1))::bigint END,
            1000000 + floor(random() * 99000000), '2026-01-15 12:00+00', first_no + n
     FROM generate_series(1, payments) n;
     INSERT INTO bench.bulk_reward
-    SELECT 1, p.payment_no * 16 + r.level, r.level * 100000 + t.tree, p.user_id::bigint,
+    SELECT 1, p.payment_no * 16 + r.level, r.level * 100000 + p.tree, p.user_id::bigint,
            p.amount_micro, p.amount_micro * r.rate_bps / 10000, 0, '2026-01-30 00:00+00',
            r.rate_bps, r.tier, r.level, p.payment_id
-    FROM bench.bulk_payment p
-    CROSS JOIN LATERAL (SELECT bench.tree(p.user_id::bigint) AS tree) t
-    JOIN (VALUES (1, 2, 1250, false), (1, 3, 1500, true), (2, 1, 400, NULL), (3, 1, 100, NULL))
-         r (level, tier, rate_bps, is_hot) ON r.is_hot IS NULL OR r.is_hot = (t.tree = 10000)
-    ORDER BY p.payment_no, r.level;
+    FROM (SELECT *, bench.tree(user_id::bigint) AS tree FROM bench.bulk_payment OFFSET 0) p
+    CROSS JOIN LATERAL (VALUES (1, 2 + (p.tree = 10000)::integer,
+                                1250 + 250 * (p.tree = 10000)::integer),
+                               (2, 1, 400), (3, 1, 100)) r (level, tier, rate_bps);
     INSERT INTO bench.bulk_earning
     SELECT member_id, level, sum(amount_micro), sum(base_micro), count(*)
     FROM bench.bulk_reward GROUP BY member_id, level ORDER BY member_id, level;
