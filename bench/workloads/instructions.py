@@ -95,7 +95,7 @@ def other_cases(bare, payment):
     print(file=sys.stderr)
     report("instructions: other cases", "",
            {"payer without referrer": stranger, "first payment": first, "refund": refund})
-    row("instructions: payer without referrer against bare", stranger, bare, limit=1.4)
+    row("instructions: payer without referrer against bare", stranger, bare, limit=1.31)
     row("instructions: first payment against a later one", first, payment, limit=1.42)
     row("instructions: refund against payment", refund, payment, 1.2, at_most=True, limit=0.87)
 
@@ -108,7 +108,7 @@ def instructions():
     subprocess.run([AS_SERVER, "pg_resetwal", "-D", DIRECTORY / "data"], check=True,
                    stdout=subprocess.DEVNULL)
     known_payers("rows met before", 70, {"floor": 0.39, "plpgsql": 0.19})
-    figures = known_payers("rows met first", 70000, {"floor": 0.65, "plpgsql": 0.31})
+    figures = known_payers("rows met first", 70000, {"floor": 0.72, "plpgsql": 0.345})
     other_cases(figures["bare"], figures["referral"])
     shutil.rmtree(COPY)
     control("start")
