@@ -12,7 +12,8 @@ import time
 from harness import HERE, TEMPLATE, check_books, rows, script, sql, workloads
 from table import draw, table
 
-MODULES = ["instructions", "spread", "bulk", "bytes", "hot", "long", "refunds", "funnel", "http"]
+MODULES = ["instructions", "spread", "hot", "unreferred", "first", "deadlocks", "bulk", "bytes",
+           "long", "refunds", "funnel", "http", "reads", "payout", "upkeep"]
 
 
 def in_database(name, run):

@@ -8,11 +8,14 @@ figures of one round, their median over the rounds and the lowest and highest.
 Where opponents wrote, it ends with check_books().
 """
 
+import concurrent.futures
+import contextlib
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from statistics import median
 
@@ -37,7 +40,7 @@ def workload(function):
 
 
 def environment(opponent=None, commit="off"):
-    options = f"-c synchronous_commit={commit}"
+    options = f"-c synchronous_commit={commit} -c client_min_messages=warning"
     if opponent:
         options += f" -c search_path={opponent}"
     return os.environ | {"PGOPTIONS": options}
@@ -81,6 +84,7 @@ def server_milliseconds(statements, opponent):
 def settle(opponent):
     """Leave every opponent the same way before it is measured."""
     counters = {"floor": ["earning", "paid"], "plpgsql": ["balance", "attribution"],
+                "orm": ["balance", "attribution"],
                 "referral": ["earning", "paid", "invited", "funnel", "attribution", "member",
                              "account"]}
     sql(*(f"VACUUM {opponent}.{table}" for table in counters.get(opponent, [])), "CHECKPOINT")
@@ -92,12 +96,69 @@ def pay(opponent, first_no, seed, clients, each, payers, commit, what="payment")
     variables = {"first_no": first_no, "k": 0, "clients": clients,
                  "first_payer": payers[0], "last_payer": payers[1]}
     output = subprocess.run(
-        ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-t", str(each),
+        ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-t", str(each), "--max-tries=1000",
          f"--random-seed={seed}", *(f"-D{name}={value}" for name, value in variables.items()),
          "-f", of(opponent, what, "pgbench")],
         check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=environment(opponent, commit)).stdout
     return float(re.search(r"tps = ([\d.]+)", output)[1])
+
+
+def medians_of(calls, times):
+    """Microseconds of each of these statements, in one session that makes them over the
+    socket in no order, each about so many times."""
+    with tempfile.TemporaryDirectory(dir=DIRECTORY) as directory:
+        scripts = []
+        for n, call in enumerate(calls.values()):
+            scripts += ["-f", path := f"{directory}/{n}"]
+            pathlib.Path(path).write_text(f"{call};\n")
+        subprocess.run(["pgbench", "-n", "-M", "prepared", "-t", str(times * len(calls)), "-l",
+                        f"--log-prefix={directory}/log", *scripts],
+                       check=True, stdout=subprocess.DEVNULL, env=environment())
+        log, = pathlib.Path(directory).glob("log.*")
+        taken = [[] for _ in calls]
+        for line in log.read_text().splitlines():
+            _, _, microseconds, script, *_ = line.split()
+            taken[int(script)].append(int(microseconds))
+    return dict(zip(calls, map(median, taken)))
+
+
+def build_ledger(rewards):
+    script("data/ledger.sql")
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as sessions:
+        list(sessions.map(lambda share: sql(f"CALL bench.fill_ledger({rewards}, {share})"),
+                          range(5)))
+    made = sql("SELECT count(*) FROM referral.reward")
+    if abs(int(made) - rewards) > 100:
+        sys.exit(f"the ledger has {made} rewards instead of {rewards}")
+    sql("SET client_min_messages = warning", "CALL referral.maintain(1)", "VACUUM ANALYZE",
+        "CHECKPOINT")
+
+
+@contextlib.contextmanager
+def ledger(rewards):
+    """Have the commands within ask the database that data/ledger.sql describes. It is
+    built at the first use and stays, for workloads that read, or add little."""
+    database = f"ledger_{rewards}"
+    before = os.environ["PGDATABASE"]
+    known = sql(f"SELECT count(*) FROM pg_database WHERE datname = '{database}'")
+    if known == "0":
+        subprocess.run(["createdb", database], check=True)
+    os.environ["PGDATABASE"] = database
+    try:
+        if known == "0":
+            taken = milliseconds(lambda: build_ledger(rewards))
+            print(f"  a ledger of {rewards:,} rewards was built in {taken / 1000:.0f} s")
+        yield
+    finally:
+        os.environ["PGDATABASE"] = before
+
+
+def newcomers(opponents, first_id, trees, payers):
+    """Enroll people who never paid, first_id + 0, 1, ..., under referrers of so many trees."""
+    sql(f"CALL bench.fill_newcomers({first_id}, {trees}, {payers})")
+    for opponent in opponents:
+        script(f"opponents/{opponent}.people.sql")
 
 
 def fill_bulk(first_no, payments, payers, each_once=False):
@@ -164,3 +225,11 @@ def compare(books):
 
 def check_books(opponents=OPPONENTS):
     compare({opponent: sql(f"SELECT bench.books('{opponent}')") for opponent in opponents})
+
+
+def check_sound():
+    """The extension's books by its own proof, where no other opponent wrote the same."""
+    broken = sql("ANALYZE", "SELECT v::text FROM referral.verify(1) v LIMIT 10")
+    if broken:
+        sys.exit(f"verify() names broken invariants:\n{broken}")
+    print("  verify() names nothing")

@@ -15,6 +15,7 @@ def draw(rows, path):
     """How far each row that has a goal is from it, as an SVG."""
     import matplotlib.pyplot as plt     # not on every machine that counts instructions
 
+    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "referral"})
     rows = [row for row in rows if row.goal]
     figure, axes = plt.subplots(figsize=(11, 0.32 * len(rows) + 1), layout="constrained")
     for place, row in enumerate(reversed(rows)):
@@ -26,6 +27,7 @@ def draw(rows, path):
         axes.plot([each[0], each[2]], [place, place], color="black", linewidth=1)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_yticks(range(len(rows)), [f"{row.text}  {row.median:.2f} ({row.cells()[3]})"
                                        for row in reversed(rows)], fontsize=8)
     axes.set_xlabel("times the goal (right of 1: reached), median and spread of the rounds")

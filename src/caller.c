@@ -105,6 +105,31 @@ find_caller(Oid namespace, Datum *values)
 	return found;
 }
 
+static Datum
+principal_datum(FunctionCallInfo fcinfo, Datum *values)
+{
+	bool		nulls[2] = {false};
+	TupleDesc	desc;
+
+	(void) get_call_result_type(fcinfo, NULL, &desc);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+PG_FUNCTION_INFO_V1(referral_known_caller);
+
+/*
+ * known_caller()
+ */
+Datum
+referral_known_caller(PG_FUNCTION_ARGS)
+{
+	Datum		values[2];
+
+	if (!find_caller(get_func_namespace(fcinfo->flinfo->fn_oid), values))
+		PG_RETURN_NULL();
+	return principal_datum(fcinfo, values);
+}
+
 PG_FUNCTION_INFO_V1(referral_signed_in);
 
 /*
@@ -115,8 +140,6 @@ referral_signed_in(PG_FUNCTION_ARGS)
 {
 	Oid			namespace = get_func_namespace(fcinfo->flinfo->fn_oid);
 	Datum		values[2];
-	bool		nulls[2] = {false};
-	TupleDesc	desc;
 
 	if (!find_caller(namespace, values))
 	{
@@ -125,6 +148,5 @@ referral_signed_in(PG_FUNCTION_ARGS)
 		name = lappend(name, makeString("sign_in"));
 		return OidFunctionCall0(LookupFuncName(name, 0, NULL, false));
 	}
-	(void) get_call_result_type(fcinfo, NULL, &desc);
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return principal_datum(fcinfo, values);
 }

@@ -91,6 +91,17 @@ struct Counters
  */
 #define LARGE_CREDIT	(INT64CONST(1) << 50)
 
+/*
+ * A version that its own transaction replaces costs the backend memory until
+ * the transaction ends, once for each pair of command ids, its own and that of
+ * its successor (combocid.c).  So after this many commands of a transaction the
+ * engine writes its counters under a few ids again and again, and the memory of
+ * a million payments is that of a thousand.  Nobody else is concerned; a cursor
+ * of this very transaction, opened after so many commands, may read sums of
+ * payments that it made later.
+ */
+#define EXACT_COMMANDS	1000
+
 /* From so many credits to a table on its index is asked for all keys at once. */
 #define MANY_CREDITS	64
 
@@ -278,6 +289,24 @@ fresh_part(Books *books)
 	return (own_part(books) << 32) | ++fresh_parts;
 }
 
+/* Of a row that is not this transaction's. */
+static CommandId
+first_command(const Books *books)
+{
+	return Min(books->command, EXACT_COMMANDS);
+}
+
+/* The command id under which the row in table->row is replaced. */
+static CommandId
+next_command(const Books *books, const Table *table)
+{
+	HeapTupleHeader row = ((BufferHeapTupleTableSlot *) table->row)->base.tuple->t_data;
+
+	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row)))
+		return first_command(books);
+	return Max(first_command(books), HeapTupleHeaderGetCmin(row) + 1);
+}
+
 /* One table's share of counters_flush(). */
 typedef struct Flush
 {
@@ -296,7 +325,8 @@ insert_gathered(Flush *flush)
 
 	if (flush->nslots == 0)
 		return;
-	table_insert_many(flush->books, table, flush->slots, flush->nslots, NULL);
+	table_insert_many(flush->books, table, flush->slots, flush->nslots,
+					  first_command(flush->books), NULL);
 	for (int i = 0; i < flush->nslots; i++)
 	{
 		TupleTableSlot *slot = flush->slots[i];
@@ -355,7 +385,7 @@ update_part(Flush *flush, const Credit *entry)
 				 Int64GetDatum(plus(flush->books, table,
 									row_int64(table, attnum), entry->value[i])));
 	}
-	if (!table_update(flush->books, table, false))
+	if (!table_update_at(flush->books, table, next_command(flush->books, table), false))
 		return false;
 	table_remember(table)->updates++;
 	return true;
@@ -382,7 +412,7 @@ same_member(const Credit *a, const Credit *b)
 /*
  * Raise 22003 if the credits of this run take a sum of entry i's member out of
  * range: all rows of (program, member), of the same level in table earning.
- * The run sees none of what it wrote so far, so nothing counts twice.
+ * Nothing of the run is written yet, so nothing counts twice.
  */
 static void
 check_sums(Flush *flush, Credit *const *entries, int n, int i)
@@ -540,11 +570,15 @@ flush_table(Books *books, TableId id, credits_hash *credits)
 	qsort(entries, n, sizeof(Credit *), compare_entries);
 	told = ask_index(&flush, entries, n);
 
+	/* Before anything is written, for the run may see that already. */
+	for (int i = 0; i < n; i++)
+	{
+		if (is_large(&flush, entries[i]))
+			check_sums(&flush, entries, n, i);
+	}
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (is_large(&flush, entries[i]))
-			check_sums(&flush, entries, n, i);
 		credit(&flush, entries[i], told ? &told[i] : NULL);
 	}
 	insert_gathered(&flush);

@@ -9,6 +9,7 @@
 #include "fmgr.h"
 #include "intake.h"
 #include "program_cache.h"
+#include "savepoints.h"
 #include "tables.h"
 #include "utils/builtins.h"
 
@@ -25,6 +26,7 @@ _PG_init(void)
 	tables_init();
 	program_cache_init();
 	counters_init();
+	savepoints_init();
 }
 
 /*

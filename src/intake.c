@@ -150,9 +150,20 @@ intake_trigger(FunctionCallInfo fcinfo, TableId table, bool after)
 	return trigger;
 }
 
+/* Is it the function `name`?  Looked up once per session, but for other triggers. */
+static bool
+is_after_function(Intake intake, Oid function, const char *name)
+{
+	static Oid	known[INTAKE_COUNT];
+
+	if (function != known[intake] && strcmp(get_func_name(function), name) == 0)
+		known[intake] = function;
+	return function == known[intake];
+}
+
 /* Will the function `name` fire after this statement?  It can be disabled alone. */
 static bool
-after_trigger_fires(Relation relation, const char *name)
+after_trigger_fires(Intake intake, Relation relation, const char *name)
 {
 	const char	off = SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA
 		? TRIGGER_FIRES_ON_ORIGIN : TRIGGER_FIRES_ON_REPLICA;
@@ -164,7 +175,7 @@ after_trigger_fires(Relation relation, const char *name)
 		if (TRIGGER_TYPE_MATCHES(trigger->tgtype, TRIGGER_TYPE_STATEMENT,
 								 TRIGGER_TYPE_AFTER, TRIGGER_TYPE_INSERT) &&
 			trigger->tgenabled != TRIGGER_DISABLED && trigger->tgenabled != off &&
-			strcmp(get_func_name(trigger->tgfoid), name) == 0)
+			is_after_function(intake, trigger->tgfoid, name))
 			return true;
 	}
 	return false;
@@ -177,7 +188,7 @@ after_trigger_fires(Relation relation, const char *name)
 void
 intake_begin(Intake intake, Relation relation, const char *after)
 {
-	if (after_trigger_fires(relation, after))
+	if (after_trigger_fires(intake, relation, after))
 		raise_intake(intake);
 }
 

@@ -17,6 +17,7 @@
 #include "program_cache.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
@@ -138,6 +139,26 @@ rate_bps(const Program *program, int32 tier, int32 level)
 	return rate ? rate->rate_bps : 0;
 }
 
+/*
+ * A row of sql/model/040_counter.sql as it is stored: none of its columns is NULL
+ * or of variable width.  Those of later steps, which are missing in rows from
+ * before them, are 0 there.
+ */
+typedef struct EarningRow
+{
+	int64		program_id;
+	int64		member_id;
+	TimestampTz available_at;
+	DateADT		earned_on;
+	int16		level;
+	int64		part;
+	int64		amount_micro;
+	int64		volume_micro;
+	int64		deposits_micro;
+	int64		rewards;
+	int64		reversed_micro; /* 060_refund.sql */
+} EarningRow;
+
 typedef struct EarnedSum
 {
 	Earned	   *levels;
@@ -145,21 +166,20 @@ typedef struct EarnedSum
 } EarnedSum;
 
 static void
-add_earned(HeapTuple row, TupleDesc desc, void *state)
+add_earned(const void *row, int ncolumns, void *state)
 {
 	EarnedSum  *sum = state;
-	bool		isnull;
-	Earned	   *level = &sum->levels[DatumGetInt16(heap_getattr(row, EARNING_COLUMN_LEVEL, desc, &isnull))];
-	int64		net = DatumGetInt64(heap_getattr(row, EARNING_COLUMN_AMOUNT_MICRO, desc, &isnull)) -
-		DatumGetInt64(heap_getattr(row, EARNING_COLUMN_REVERSED_MICRO, desc, &isnull));
+	const EarningRow *earning = row;
+	Earned	   *level = &sum->levels[earning->level];
+	int64		net = earning->amount_micro;
 
+	if (ncolumns >= EARNING_COLUMN_REVERSED_MICRO)
+		net -= earning->reversed_micro;
 	level->net_micro += net;
-	if (DatumGetTimestampTz(heap_getattr(row, EARNING_COLUMN_AVAILABLE_AT, desc, &isnull)) > sum->now)
+	if (earning->available_at > sum->now)
 		level->pending_micro += net;
-	level->volume_micro +=
-		DatumGetInt64(heap_getattr(row, EARNING_COLUMN_VOLUME_MICRO, desc, &isnull));
-	level->deposits_micro +=
-		DatumGetInt64(heap_getattr(row, EARNING_COLUMN_DEPOSITS_MICRO, desc, &isnull));
+	level->volume_micro += earning->volume_micro;
+	level->deposits_micro += earning->deposits_micro;
 }
 
 /* Add up the member's counters, by level. */

@@ -31,7 +31,10 @@
 typedef struct Run
 {
 	Books	   *books;
+	int64		npayments;
 	Payers	   *payers;
+
+	/* NULL as long as no payment concerns anybody */
 	Members    *members;
 	Caps	   *caps;
 	Counters   *counters;
@@ -58,25 +61,39 @@ run_begin(Oid namespace, PaymentSource *source, int64 npayments)
 	books = books_open(namespace);
 	run = MemoryContextAllocZero(books->context, sizeof(Run));
 	run->books = books;
-	run->members = members_begin(books);
-	run->counters = counters_begin(books);
-	run->caps = caps_begin(books, run->counters);
-	run->rewards = rewards_begin(books, npayments);
-	run->events = events_begin(books);
+	run->npayments = npayments;
 	payments_begin(source, books);
 	run->payers = source->payers;
 	return run;
 }
 
+/*
+ * A payment concerns somebody: begin all that is left out where none does.
+ */
+static void
+begin_rewards(Run *run)
+{
+	Books	   *books = run->books;
+
+	run->members = members_begin(books);
+	run->counters = counters_begin(books);
+	run->caps = caps_begin(books, run->counters);
+	run->events = events_begin(books);
+	run->rewards = rewards_begin(books, run->npayments);
+}
+
 static void
 run_end(Run *run)
 {
-	rewards_flush(run->rewards);
-	payers_flush(run->payers);
-	caps_flush(run->caps);
-	counters_flush(run->counters);
-	members_flush(run->members);
-	events_end(run->events);
+	if (run->rewards)
+	{
+		rewards_flush(run->rewards);
+		payers_flush(run->payers);
+		caps_flush(run->caps);
+		counters_flush(run->counters);
+		members_flush(run->members);
+		events_end(run->events);
+	}
 	books_close(run->books);
 }
 
@@ -98,8 +115,6 @@ want_locks(Run *run, const Payment *payment)
 {
 	Payer	   *payer = payment->payer;
 
-	if (!payer_counts(payer, payment->occurred_at))
-		return;
 	if (payer->decision == DECISION_REVIEW_REQUIRED)
 		payer_want_lock(run->payers, payer);
 
@@ -390,7 +405,15 @@ take_payments(Run *run, PaymentSource *source)
 
 	payments_rewind(source);
 	while (payments_next(source, &payment))
+	{
+		if (!payer_counts(payment.payer, payment.occurred_at))
+			continue;
+		if (!run->rewards)
+			begin_rewards(run);
 		want_locks(run, &payment);
+	}
+	if (!run->rewards)
+		return;
 
 	locked = payers_lock(run->payers);
 	locked |= caps_lock(run->caps);

@@ -340,6 +340,7 @@ keep_waiting(Run *run, const Refund *refund)
 	next_set(table, 4, Int64GetDatum(refund->amount_micro));
 	next_set(table, 5, refund->refund_id);
 	table_insert(run->books, table);
+	table_announce(table);
 }
 
 static void

@@ -227,7 +227,7 @@ write_batch(Rewards *rewards)
 		write_large_batch(rewards);
 	else
 		table_insert_many(rewards->books, rewards->table, rewards->slots,
-						  rewards->nslots, rewards->bulk);
+						  rewards->nslots, rewards->books->command, rewards->bulk);
 	for (int i = 0; i < rewards->nslots; i++)
 		ExecClearTuple(rewards->slots[i]);
 	rewards->nslots = 0;

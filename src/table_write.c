@@ -92,13 +92,13 @@ table_insert(Books *books, Table *table)
 /*
  * Insert many rows of slots made for this table, with few WAL records.  With
  * `bulk` the pages are filled one after the other; such a state belongs to one
- * table only.
+ * table only.  `command` is the run's but for counters.
  */
 void
 table_insert_many(Books *books, Table *table, TupleTableSlot **slots,
-				  int nslots, BulkInsertState bulk)
+				  int nslots, CommandId command, BulkInsertState bulk)
 {
-	table_multi_insert(table->rel, slots, nslots, books->command, 0, bulk);
+	table_multi_insert(table->rel, slots, nslots, command, 0, bulk);
 	for (int i = 0; i < nslots; i++)
 		index_slot(books, table, slots[i], false);
 }
@@ -124,7 +124,7 @@ write_batch(RowBatch *batch)
 	if (batch->nslots == 0)
 		return;
 	table_insert_many(batch->books, books_table(batch->books, batch->id),
-					  batch->slots, batch->nslots, NULL);
+					  batch->slots, batch->nslots, batch->books->command, NULL);
 	for (int i = 0; i < batch->nslots; i++)
 		ExecClearTuple(batch->slots[i]);
 	batch->nslots = 0;
@@ -176,14 +176,24 @@ batch_end(RowBatch *batch)
 bool
 table_update(Books *books, Table *table, bool wait)
 {
+	return table_update_at(books, table, books->command, wait);
+}
+
+/*
+ * The same as part of another command of the transaction, which is later than
+ * the one that wrote the row.
+ */
+bool
+table_update_at(Books *books, Table *table, CommandId command, bool wait)
+{
 	TM_FailureData failure;
 	LockTupleMode mode;
 	bool		needs_index;
 
 	ExecStoreVirtualTuple(table->next);
 	if (table_tuple_update(table->rel, &table->row->tts_tid, table->next,
-						   books->command, books->snapshot, InvalidSnapshot,
-						   wait, &failure, &mode, &needs_index) != TM_Ok)
+						   command, books->snapshot, InvalidSnapshot, wait,
+						   &failure, &mode, &needs_index) != TM_Ok)
 		return false;
 	if (needs_index)
 	{

@@ -71,6 +71,7 @@ static const struct
 typedef struct KnownTable
 {
 	Oid			oid;			/* InvalidOid where not looked up yet */
+	bool		is_empty;		/* see table_is_empty() */
 	int			nkeys;			/* 0 where not looked up yet */
 	AttrNumber	key_column[TABLE_MAX_KEYS];
 } KnownTable;
@@ -140,22 +141,36 @@ table_is_there(Oid namespace, TableId id)
 }
 
 /*
- * Has the table no page?  Much cheaper than to look for a row.  One that an
- * older data model has not got is empty, too.
+ * Has the table no page?  The session remembers that, which costs nothing the
+ * next time; who inserts a row calls table_announce().  A table that an older
+ * data model has not got is empty, too.
  */
 bool
 table_is_empty(Oid namespace, TableId id)
 {
-	Oid			oid = find_oid(namespace, id);
+	Oid			oid;
 	Relation	rel;
-	bool		is_empty;
 
-	if (!OidIsValid(oid))
+	AcceptInvalidationMessages();
+	oid = find_oid(namespace, id);
+	if (!OidIsValid(oid) || known[id].is_empty)
 		return true;
 	rel = table_open(oid, AccessShareLock);
-	is_empty = RelationGetNumberOfBlocks(rel) == 0;
+	known[id].oid = oid;		/* opening may have made the session forget it */
+	known[id].is_empty = RelationGetNumberOfBlocks(rel) == 0;
 	table_close(rel, AccessShareLock);
-	return is_empty;
+	return known[id].is_empty;
+}
+
+/*
+ * A row was inserted: have every session learn at this transaction's commit
+ * that the table is not empty any more, forget_tables().  Each insert tells,
+ * because the one that brought the first page may be undone.
+ */
+void
+table_announce(const Table *table)
+{
+	CacheInvalidateRelcache(table->rel);
 }
 
 static Books *

@@ -106,10 +106,14 @@ typedef struct RowBatch
 	int			slots_made;
 } RowBatch;
 
+/* What table_each() calls with the stored columns of a row, and how many there are. */
+typedef void (*RowVisitor) (const void *row, int ncolumns, void *state);
+
 extern void tables_init(void);
 extern Oid	table_oid(Oid namespace, TableId id);
 extern bool table_is_there(Oid namespace, TableId id);
 extern bool table_is_empty(Oid namespace, TableId id);
+extern void table_announce(const Table *table);
 
 extern Books *books_open(Oid namespace);
 extern Books *books_read(Oid namespace);
@@ -124,8 +128,7 @@ extern void table_end_range(Table *table);
 extern bool table_find(Books *books, Table *table, int nkeys, const Datum *key);
 extern bool table_find_next(Table *table, int nkeys);
 extern void table_each(Books *books, Table *table, int nkeys, const Datum *key,
-					   void (*visit) (HeapTuple row, TupleDesc desc, void *state),
-					   void *state);
+					   RowVisitor visit, void *state);
 extern bool table_find_last(Books *books, Table *table, int nkeys,
 							const Datum *key);
 extern bool table_find_range(Books *books, Table *table, int nkeys,
@@ -150,12 +153,14 @@ extern void table_begin_row(Books *books, Table *table);
 extern void table_insert(Books *books, Table *table);
 extern void table_insert_many(Books *books, Table *table,
 							  TupleTableSlot **slots, int nslots,
-							  BulkInsertState bulk);
+							  CommandId command, BulkInsertState bulk);
 extern RowBatch *batch_begin(Books *books, TableId id);
 extern TupleTableSlot *batch_row(RowBatch *batch);
 extern void batch_end(RowBatch *batch);
 extern void table_begin_update(Books *books, Table *table);
 extern bool table_update(Books *books, Table *table, bool wait);
+extern bool table_update_at(Books *books, Table *table, CommandId command,
+							bool wait);
 extern void table_delete(Books *books, Table *table);
 extern ResultRelInfo *table_indexes(Books *books, Table *table);
 

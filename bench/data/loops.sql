@@ -87,25 +87,3 @@ BEGIN
     END LOOP;
 END
 $$;
-
--- Payments of bench.bulk_payment, all in one transaction; milliseconds of each
--- 1,000 of them.
-CREATE FUNCTION bench.pay_in_one_transaction() RETURNS SETOF double precision
-    LANGUAGE plpgsql AS $$
-DECLARE
-    started timestamptz := clock_timestamp();
-    payment record;
-    n integer := 0;
-BEGIN
-    FOR payment IN SELECT * FROM bench.bulk_payment ORDER BY payment_no LOOP
-        INSERT INTO payment (program_id, payment_id, user_id, amount_micro, occurred_at)
-        VALUES (payment.program_id, payment.payment_id, payment.user_id, payment.amount_micro,
-                payment.occurred_at);
-        n := n + 1;
-        IF n % 1000 = 0 THEN
-            RETURN NEXT 1000 * extract(epoch FROM clock_timestamp() - started);
-            started := clock_timestamp();
-        END IF;
-    END LOOP;
-END
-$$;

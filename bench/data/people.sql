@@ -25,6 +25,20 @@ SELECT n, 'first' || n AS payment_id, n::text AS user_id, 10000000 + n AS amount
        timestamptz '2026-01-15 12:00+00' AS occurred_at
 FROM generate_series(1, 80000) n;
 
+-- Other people in their stead: first_id + 0, 1, ... pay, each after one of another
+-- tree; the trees are new ones of the same shape.
+CREATE PROCEDURE bench.fill_newcomers(first_id bigint, trees integer, payers integer)
+    LANGUAGE sql AS $$
+    TRUNCATE bench.person;
+    INSERT INTO bench.person
+    SELECT n % trees, first_id + n, first_id + payers + n % trees
+    FROM generate_series(0, payers - 1) n
+    UNION ALL
+    SELECT n % trees, first_id + payers + n,
+           CASE WHEN n < 2 * trees THEN first_id + payers + trees + n END
+    FROM generate_series(0, 3 * trees - 1) n;
+$$;
+
 -- Payments that a statement takes from here, and every answer to them that the
 -- floor needs.
 CREATE UNLOGGED TABLE bench.bulk_payment (

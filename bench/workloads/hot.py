@@ -1,23 +1,46 @@
 """Every payment under one referrer."""
 
-from harness import HOT, SPREAD, check_books, first_numbers, in_turn, pay, report, row, workload
+from harness import (HOT, OPPONENTS, SPREAD, check_books, check_sound, first_numbers, in_turn, pay,
+                     report, row, workload)
+
+COMMIT = {"on": "commits flushed", "off": "commits not waited for"}
+MODES = [(clients, commit) for commit in COMMIT for clients in (8, 16)]
+GOALS = {(16, "on"): {"floor": 5, "plpgsql": 8}}
+
+
+def against_others():
+    numbers = {mode: [next(first_numbers) for _ in range(3)] for mode in MODES}
+
+    def measure(case, turn):
+        clients, commit, opponent = case
+        return pay(opponent, numbers[clients, commit][turn], turn, clients, 6000 // clients, HOT,
+                   commit)
+
+    figures = in_turn(3, [(*mode, opponent) for mode in MODES for opponent in OPPONENTS], measure)
+    report("hot: every payment under one referrer, clients, synchronous commit", "payments/s",
+           figures)
+    check_books()
+    for mode in MODES:
+        for opponent in ("floor", "plpgsql"):
+            row(f"hot, {mode[0]} clients, {COMMIT[mode[1]]}: payments/s against {opponent}",
+                figures[*mode, "referral"], figures[*mode, opponent],
+                GOALS.get(mode, {}).get(opponent))
+
+
+def against_spread():
+    cases = [(*mode, payers) for mode in MODES for payers in ("hot", "spread")]
+    figures = in_turn(3, cases, lambda case, turn: pay(
+        "referral", next(first_numbers), turn, case[0], 24000 // case[0],
+        HOT if case[2] == "hot" else SPREAD, case[1]))
+    report("hot: under one referrer or spread, clients, synchronous commit", "payments/s", figures)
+    for mode in MODES:
+        row(f"hot, {mode[0]} clients, {COMMIT[mode[1]]}: payments/s against spread",
+            figures[*mode, "hot"], figures[*mode, "spread"], 1 if mode == (8, "on") else None)
 
 
 @workload
 def hot():
-    """Every payment under one referrer, 8 clients, each commit flushed."""
-    cases = [("referral", "spread"), ("referral", "hot"), ("floor", "hot"), ("plpgsql", "hot")]
-    numbers = {kind: [next(first_numbers) for _ in range(5)] for kind in ("spread", "hot")}
-    figures = in_turn(5, cases, lambda case, turn: pay(
-        case[0], numbers[case[1]][turn], turn, 8, 1000,
-        HOT if case[1] == "hot" else SPREAD, "on"))
-    report("hot: every payment under one referrer, 8 clients, each commit flushed",
-           "payments/s", figures)
-    for opponent in ("floor", "plpgsql"):     # that their books be equal
-        for turn, number in enumerate(numbers["spread"]):
-            pay(opponent, number, turn, 8, 1000, SPREAD, "off")
-    check_books()
-    hot_one = figures["referral", "hot"]
-    row("hot: payments/s against spread", hot_one, figures["referral", "spread"], 0.9)
-    row("hot: payments/s against floor", hot_one, figures["floor", "hot"])
-    row("hot: payments/s against plpgsql", hot_one, figures["plpgsql", "hot"])
+    """Every payment under one referrer, 8 and 16 clients, each commit flushed or not."""
+    against_others()
+    against_spread()
+    check_sound()

@@ -82,6 +82,8 @@ def http():
         requests |= {
             (member, "nothing"): site.request(
                 "POST /rpc/nothing", Authorization=f"Bearer {token}", Content_Length=0),
+            (member, "overview"): site.request(
+                "POST /rpc/referral_overview", Authorization=f"Bearer {token}", Content_Length=0),
             (member, "triport"): site.request("GET /triport/v1/referrals/me",
                                               Cookie=f"nl_session={token}"),
             (member, "intotes"): site.request("GET /intotes/api/v1/users/me/referral/info",
@@ -105,6 +107,7 @@ def http():
         site.stop()
     report("http: a request, medians of 600 in each of five rounds", "microseconds", figures)
     for member, earned in members.items():
-        for what, path in (("triport", "triport/…/me"), ("intotes", "intotes/…/info")):
+        for what, path in (("overview", "rpc/referral_overview"), ("triport", "triport/…/me"),
+                           ("intotes", "intotes/…/info")):
             row(f"http: {path}, earned on {earned}: against nothing", figures[member, what],
                 figures[member, "nothing"], 1.25, at_most=True)

@@ -42,7 +42,7 @@ SELECT 3, 'h' || tree + n,
 FROM (VALUES (3000000, 30), (4000000, 365)) top (tree, days), generate_series(1, 180000) n;
 CALL referral.maintain(3);
 
-\ir ../test/include/roles.sql
+\ir ../../test/include/roles.sql
 SELECT FROM referral.grant_api(anon => 'web_anon', member => 'web_member',
                                operator => 'web_operator', login => 'authenticator');
 

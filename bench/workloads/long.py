@@ -1,22 +1,38 @@
 """Many single payments in one transaction."""
 
-from harness import (HOT, check_books, fill_bulk, first_numbers, of, report, row, settle, sql,
-                     workload)
+import sys
+
+from harness import HOT, SPREAD, first_numbers, report, row, script, settle, sql, workload
+
+
+def stretches(payments, payers, savepoints=False):
+    """Milliseconds of each 10,000 payments of a transaction, and bytes after them."""
+    settle("referral")
+    sql(f"CALL bench.pay_long({next(first_numbers)}, {payments}, {payers[0]}, "
+        f"{payers[1] - payers[0] + 1}, {savepoints})")
+    figures = sql("SELECT milliseconds, bytes FROM bench.long_stretch WHERE payments > 0 "
+                  "ORDER BY payments").split()
+    return list(zip(*((float(each) for each in line.split("|")) for line in figures)))
 
 
 @workload
 def long():
-    """20,000 single inserts under one referrer in one transaction."""
-    figures = {"2nd 1,000": [], "last 1,000": []}
-    for _ in range(3):
-        fill_bulk(next(first_numbers), 20000, HOT)
-        settle("referral")
-        times = sql("SELECT * FROM bench.pay_in_one_transaction()", opponent="referral").split()
-        figures["2nd 1,000"].append(float(times[1]))
-        figures["last 1,000"].append(float(times[-1]))
-        sql(of("floor", "bulk", "sql").read_text(), opponent="floor")
-        sql("CALL bench.pay_in_batches('plpgsql')")
-    report("long: 20,000 single inserts under one referrer in one transaction", "ms", figures)
-    check_books()
-    row("long: last 1,000 against 2nd 1,000", figures["last 1,000"], figures["2nd 1,000"],
-        1.2, at_most=True)
+    """1,000,000 single payments in one transaction, 200,000 spread, 20,000 with savepoints."""
+    script("workloads/long.sql")
+    cases = {"under one referrer": (1_000_000, HOT), "spread": (200_000, SPREAD),
+             "20,000 with a savepoint each": (20_000, HOT, True)}
+    for case, arguments in cases.items():
+        times, memory = stretches(*arguments)
+        ends = min(5, len(times) // 2)
+        report(f"long: payments in one transaction, {case}", "processor ms for 10,000",
+               {"first": times[:ends], "last": times[-ends:]})
+        report("", "kilobytes of memory",
+               {"after 10,000": [memory[0] / 1024], "at the end": [memory[-1] / 1024]})
+        goals = (1.2, 1.05) if case == "under one referrer" else (None, None)
+        row(f"long, {case}: the last 10,000 against the first", times[-ends:], times[:ends],
+            goals[0], at_most=True)
+        row(f"long, {case}: memory at the end against after 10,000", memory[-1:], memory[:1],
+            goals[1], at_most=True)
+    wrong = sql("ANALYZE", "SELECT count(*) FROM referral.recount_earnings(1)")
+    if wrong != "0":
+        sys.exit(f"{wrong} counters are not what the rewards say")

@@ -63,10 +63,21 @@ CREATE FUNCTION referral.acting_for(user_id text)
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    caller CONSTANT record := referral.caller();
-    subject referral.principal := (caller.user_id, caller.program_id);
+    subject referral.principal;
+    caller record;
 BEGIN
-    IF acting_for.user_id IS NOT NULL THEN
+    -- Nearly every request is of a member about himself.
+    IF acting_for.user_id IS NULL THEN
+        subject := referral.known_caller();
+        IF subject IS NOT NULL THEN
+            RETURN subject;
+        END IF;
+    END IF;
+
+    caller := referral.caller();
+    IF acting_for.user_id IS NULL THEN
+        subject := (caller.user_id, caller.program_id);
+    ELSE
         subject := referral.about(acting_for.user_id);
     END IF;
     IF subject.user_id = caller.user_id
@@ -152,8 +163,10 @@ DECLARE
     subject CONSTANT referral.principal := referral.acting_for(referral_overview.user_id);
     result referral.overview;
 BEGIN
-    PERFORM referral.known_member(subject.program_id, subject.user_id);
     SELECT * INTO result FROM referral.referral_overview(subject.user_id, subject.program_id);
+    IF NOT FOUND THEN
+        PERFORM referral.known_member(subject.program_id, subject.user_id);
+    END IF;
     RETURN result;
 END
 $$;

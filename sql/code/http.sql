@@ -194,6 +194,12 @@ COMMENT ON FUNCTION referral.sign_in() IS
 'Makes who asks a member, or says why not. For signed_in().
 Errors: 42501 unauthenticated.';
 
+CREATE FUNCTION referral.known_caller() RETURNS referral.principal
+    LANGUAGE c STABLE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'referral_known_caller';
+COMMENT ON FUNCTION referral.known_caller() IS
+'The member who asks, as his token says; NULL where he is none yet, or where acting_for() is to say
+why he is refused.';
+
 CREATE FUNCTION referral.signed_in() RETURNS referral.principal
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'referral_signed_in';
 COMMENT ON FUNCTION referral.signed_in() IS

@@ -143,7 +143,11 @@ BEGIN
                ('grant_state', 1, coalesce(g.is_consistent, true)::integer,
                 'Its times and attempts do not go with its state.')
            ) AS broken(invariant, expected, found, hint)
-     WHERE broken.expected <> broken.found
+     WHERE (g.reward_id IS NOT NULL,
+            coalesce(g.available_at = r.available_at, g.reward_id IS NULL),
+            coalesce(g.is_consistent, true))
+           <> (coalesce(always, g.reward_id IS NOT NULL), true, true)
+       AND broken.expected <> broken.found
        AND (r.reward_id IS NOT NULL OR broken.invariant = 'grant_reward');
 
     RETURN QUERY

@@ -26,7 +26,7 @@ CREATE FUNCTION referral.prune_clicks(program_id bigint, after jsonb,
     SET jit = off
 AS $$
 DECLARE
-    batch_clicks CONSTANT integer := 10000;
+    batch_clicks CONSTANT integer := 1000;
     kept_from CONSTANT timestamptz := referral.clicks_kept_from(prune_clicks.program_id);
     last_at timestamptz;
 BEGIN
@@ -54,7 +54,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.prune_clicks(bigint, jsonb) IS
-'Deletes clicks older than click_days, or attribution_days if that is more: up to 10,000 from the
+'Deletes clicks older than click_days, or attribution_days if that is more: up to 1,000 from the
 given instant on; how many, and the last instant, NULL at the end. What was counted of them stays.
 For maintain().';
 
@@ -69,7 +69,7 @@ CREATE FUNCTION referral.prune_hashes(program_id bigint, after jsonb,
     SET jit = off
 AS $$
 DECLARE
-    batch_clicks CONSTANT integer := 10000;
+    batch_clicks CONSTANT integer := 1000;
     kept_from CONSTANT timestamptz :=
         (SELECT statement_timestamp() - p.hash_days * interval '24 hours'
            FROM referral.program AS p
@@ -101,7 +101,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.prune_hashes(bigint, jsonb) IS
-'Takes the hashes off clicks older than hash_days: up to 10,000 from the given instant on; how many,
+'Takes the hashes off clicks older than hash_days: up to 1,000 from the given instant on; how many,
 and the last instant, NULL at the end. For maintain().';
 
 CREATE FUNCTION referral.prune_salts(program_id bigint, after jsonb,
@@ -159,7 +159,7 @@ CREATE FUNCTION referral.prune_events(program_id bigint, outbox text, after json
     SET jit = off
 AS $$
 DECLARE
-    batch_events CONSTANT integer := 10000;
+    batch_events CONSTANT integer := 1000;
     kept_from CONSTANT timestamptz :=
         (SELECT coalesce(statement_timestamp() - p.event_days * interval '24 hours', 'infinity')
            FROM referral.program AS p
@@ -199,7 +199,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.prune_events(bigint, text, jsonb) IS
-'Deletes events older than event_days, all where the program keeps none, of the next 10,000 after
+'Deletes events older than event_days, all where the program keeps none, of the next 1,000 after
 the given one: how many, and the last one, NULL at the end. For maintain().
 outbox: event, or event_pending, which nobody may be reading.';
 

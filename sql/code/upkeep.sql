@@ -275,10 +275,12 @@ levels) stay if they are within the bounds, see docs/verify.md. May be cancelled
 Progress: NOTICE, and view stat_progress for other sessions.
 Errors: 42501 not the owner of referral''s tables, 2D000 inside a transaction block.';
 
--- Whole keys only, and only parts that nobody holds: the others are deleted and
--- the first one takes their sums. A payment that comes upon a part which is
--- just being merged passes on to another, as always (src/counters.c); no part
--- is made, so that none can be in the way of the one that a session makes.
+-- Only parts that nobody holds: the first one of a key takes the sums of the
+-- others, which are deleted. A payment that comes upon a part which is just
+-- being merged passes on to another, as always (src/counters.c); no part is made,
+-- so that none can be in the way of the one that a session makes. A batch is
+-- small, for who commits a payment waits until all is flushed that was logged
+-- before, of this as well.
 CREATE FUNCTION referral.merge_parts(program_id bigint, counter text, after jsonb,
                                      OUT merged bigint, OUT "position" jsonb)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -293,7 +295,7 @@ CREATE FUNCTION referral.merge_parts(program_id bigint, counter text, after json
     SET jit = off
 AS $$
 DECLARE
-    batch_keys CONSTANT integer := 1000;
+    batch_parts CONSTANT integer := 1000;
     keys text;          -- k1, k2
     keys_of_t text;     -- t.k1, t.k2
     keys_after text;    -- ($2 ->> 'k1')::bigint, ($2 ->> 'k2')::date
@@ -318,14 +320,21 @@ BEGIN
       INTO sums, fit, assigned
       FROM referral.counter_columns(merge_parts.counter) AS c
            CROSS JOIN LATERAL unnest(c.value) AS v(name);
+    -- A key with more parts than a batch is begun anew by the next one.
     EXECUTE format(
-        'WITH several AS (
-             SELECT %2$s FROM referral.%1$I AS t
-              WHERE t.program_id = $1 AND ($2 IS NULL OR (%3$s) > (%4$s))
-              GROUP BY %2$s HAVING count(*) > 1 ORDER BY %2$s LIMIT $3
+        'WITH further AS MATERIALIZED (
+             SELECT * FROM (SELECT %2$s, t.part, lag(t.part) OVER (PARTITION BY %2$s
+                                                                   ORDER BY t.part) AS before
+                              FROM referral.%1$I AS t
+                             WHERE t.program_id = $1 AND ($2 IS NULL OR (%3$s) %9$s (%4$s))) AS f
+              WHERE f.before IS NOT NULL
+              ORDER BY %2$s, f.part LIMIT $3
+         ), several AS (
+             SELECT %2$s, min(f.before) AS first_part, max(f.part) AS last_part
+               FROM further AS f GROUP BY %2$s
          ), held AS MATERIALIZED (
-             SELECT t.* FROM several JOIN referral.%1$I AS t USING (%2$s)
-              WHERE t.program_id = $1
+             SELECT t.* FROM several AS f JOIN referral.%1$I AS t USING (%2$s)
+              WHERE t.program_id = $1 AND t.part BETWEEN f.first_part AND f.last_part
                 FOR UPDATE OF t SKIP LOCKED
          ), whole AS MATERIALIZED (
              SELECT * FROM (SELECT %2$s, h.part, min(h.part) OVER k AS first_part,
@@ -343,16 +352,21 @@ BEGIN
                 AND w.part = w.first_part
          )
          SELECT (SELECT count(*) FROM gone),
-                (SELECT to_jsonb(s) FROM several AS s OFFSET $3 - 1)',
+                (SELECT to_jsonb(f) - ''{part,before}''::text[] FROM further AS f OFFSET $3 - 1)',
         merge_parts.counter, keys, keys_of_t, keys_after, sums, fit,
-        replace(keys_of_t, 't.', 'w.'), assigned)
+        replace(keys_of_t, 't.', 'w.'), assigned,
+        CASE WHEN merge_parts.after ? 'again' THEN '>=' ELSE '>' END)
        INTO merge_parts.merged, merge_parts.position
-      USING merge_parts.program_id, merge_parts.after, batch_keys;
+      USING merge_parts.program_id, merge_parts.after, batch_parts;
+    IF merge_parts.merged > 0 THEN
+        merge_parts.position := merge_parts.position || '{"again": true}';
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION referral.merge_parts(bigint, text, jsonb) IS
-'Makes one part of the parts that nobody holds, of the next 1,000 keys after the given one that have
-several: how many parts are gone, and the last key, NULL at the end. For maintain().';
+'Makes one part of the parts of a key that nobody holds, of the next 1,000 parts after the given key
+that are not the first of theirs: how many are gone, and where to go on, NULL at the end. For
+maintain().';
 
 CREATE FUNCTION referral.apply_late(program_id bigint, after jsonb,
                                     OUT applied bigint, OUT "position" jsonb)
@@ -457,20 +471,38 @@ COMMENT ON FUNCTION referral.maintain_batch(bigint, bigint) IS
 notes the progress, says so by NOTICE; false at the end. A run that found nothing leaves no row of
 progress.';
 
+CREATE FUNCTION referral.rest(since timestamptz)
+    RETURNS timestamptz
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM pg_sleep(least(extract(epoch FROM clock_timestamp() - since)::double precision, 1));
+    RETURN clock_timestamp();
+END
+$$;
+COMMENT ON FUNCTION referral.rest(timestamptz) IS
+'Sleeps as long as it is since then, a second at most, and returns the time. For maintain(), which
+leaves half of the time to payments: whoever commits one waits until all that was logged before is
+flushed.';
+
 CREATE PROCEDURE referral.maintain(program_id bigint DEFAULT NULL)
     LANGUAGE plpgsql
 AS $$
 DECLARE
     next_id bigint;
     progress_id bigint;
+    began pg_catalog.timestamptz;
 BEGIN
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     FOREACH next_id IN ARRAY referral.program_ids(maintain.program_id) LOOP
         progress_id := referral.upkeep_begin(next_id, 'maintain');
+        began := pg_catalog.clock_timestamp();
         WHILE referral.maintain_batch(next_id, progress_id) LOOP
             COMMIT;
             SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+            began := referral.rest(began);
         END LOOP;
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -485,6 +517,7 @@ reading cheaper. The books are right without it.
 program_id: NULL for every program. May run never, twice, or at once with itself and with anything
 else: dropping and merging pass over what somebody holds, so that they wait for nobody and no
 payment for them; a refund that is applied takes the locks that any refund takes.
-Works in batches that commit; may be cancelled and called again. Where there is nothing to do it
+Works in small batches that commit, and rests as long as it works, so that payments meanwhile are
+hardly slower; may be cancelled and called again. Where there is nothing to do it
 reads the counters'' indexes once. Progress: NOTICE, and view stat_progress for other sessions.
 Errors: 42501 not the owner of referral''s tables, 2D000 inside a transaction block.';

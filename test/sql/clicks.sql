@@ -169,11 +169,11 @@ SELECT is(clicks, 6::numeric, 'what was counted stays') FROM pg_temp.counted WHE
 SELECT is(count(*), 0::bigint, 'a hash is never without its salt_id, nor a salt_id without a hash') FROM referral.click WHERE (salt_id IS NULL) <> (ip_hash IS NULL AND agent_hash IS NULL);
 -- More than a batch, at one instant.
 INSERT INTO referral.click (program_id, click_id, code_id, clicked_at, salt_id, ip_hash)
-SELECT 5, 'many' || n, c.code_id, now() - interval '59 days', 1, '\x00' FROM referral.code c, generate_series(1, 10005) n WHERE c.program_id = 5 AND c.code = 'eve';
-SELECT ok(b.pruned = 10000 AND (b.position ->> 'clicked_at')::timestamptz = now() - interval '59 days', 'a batch of hashes') FROM referral.prune_hashes(5, NULL) b;
+SELECT 5, 'many' || n, c.code_id, now() - interval '59 days', 1, '\x00' FROM referral.code c, generate_series(1, 1005) n WHERE c.program_id = 5 AND c.code = 'eve';
+SELECT ok(b.pruned = 1000 AND (b.position ->> 'clicked_at')::timestamptz = now() - interval '59 days', 'a batch of hashes') FROM referral.prune_hashes(5, NULL) b;
 SELECT is(b.pruned, 5::bigint, 'the rest') FROM referral.prune_hashes(5, jsonb_build_object('clicked_at', now() - interval '59 days')) b;
 UPDATE referral.program SET click_days = 59 WHERE program_id = 5;
-SELECT ok(b.pruned = 10000 AND (b.position ->> 'clicked_at')::timestamptz = now() - interval '59 days', 'a batch of clicks') FROM referral.prune_clicks(5, NULL) b;
+SELECT ok(b.pruned = 1000 AND (b.position ->> 'clicked_at')::timestamptz = now() - interval '59 days', 'a batch of clicks') FROM referral.prune_clicks(5, NULL) b;
 SELECT is(b.pruned || coalesce(b.position::text, ''), '5', 'the rest') FROM referral.prune_clicks(5, jsonb_build_object('clicked_at', now() - interval '59 days')) b;
 
 -- Salts that no click uses, but for the last one.
@@ -201,9 +201,9 @@ SELECT results_eq($$ SELECT pruned FROM referral.prune_events(4, 'event_pending'
 UPDATE referral.program SET event_days = NULL WHERE program_id = 5;
 SELECT is(b.pruned, n, 'off: every ' || o) FROM (VALUES ('event', 5::bigint), ('event_pending', 2)) v(o, n), referral.prune_events(5, o, NULL) b;
 SELECT is((SELECT string_agg(event_id::text, ' ' ORDER BY event_id) FROM referral.event), '3 5', 'what is left'), is((SELECT string_agg(event_no::text, ' ') FROM referral.event_pending), '2', 'and not read yet');
-INSERT INTO referral.event (program_id, event_id, kind, user_id, data, created_at) SELECT 5, n, 'k', 'eve', '{}', now() FROM generate_series(1, 10005) n;
-SELECT results_eq($$ SELECT pruned, position FROM referral.prune_events(5, 'event', NULL) $$, $$ VALUES (10000::bigint, '{"id": 10000}'::jsonb) $$, 'a batch');
-SELECT results_eq($$ SELECT pruned FROM referral.prune_events(5, 'event', '{"id": 10000}') $$, 'VALUES (5::bigint)', 'the rest');
+INSERT INTO referral.event (program_id, event_id, kind, user_id, data, created_at) SELECT 5, n, 'k', 'eve', '{}', now() FROM generate_series(1, 1005) n;
+SELECT results_eq($$ SELECT pruned, position FROM referral.prune_events(5, 'event', NULL) $$, $$ VALUES (1000::bigint, '{"id": 1000}'::jsonb) $$, 'a batch');
+SELECT results_eq($$ SELECT pruned FROM referral.prune_events(5, 'event', '{"id": 1000}') $$, 'VALUES (5::bigint)', 'the rest');
 
 -- Labels that hardly anybody used, on days whose clicks are gone.
 DELETE FROM referral.funnel;

@@ -48,6 +48,48 @@ ROLLBACK TO s;
 CALL pay_often('kept too ', 100);
 COMMIT;
 SELECT amount = (SELECT sum(r.amount_micro) FROM referral.reward r) AS as_the_rewards_say FROM parts;
+-- The same after more commands than are told apart, whose memory then stays what
+-- it is. A cursor of the transaction's beginning sees the sums of then.
+CREATE FUNCTION told.combo_kilobytes() RETURNS bigint LANGUAGE sql AS $$ SELECT total_bytes / 1024 FROM pg_backend_memory_contexts WHERE name = 'Combo CIDs' $$;
+SELECT amount AS amount_before FROM parts \gset
+BEGIN;
+CALL pay_often('early ', 3);
+DECLARE seen CURSOR FOR SELECT amount - :amount_before AS amount FROM parts;
+CALL pay_often('more ', 2000);
+SELECT combo_kilobytes() AS kilobytes \gset
+CALL pay_often('and more ', 4000);
+SELECT combo_kilobytes() - :kilobytes AS kilobytes_more, :kilobytes <= 256 AS are_few;
+SAVEPOINT s;
+CALL pay_often('lost ', 100);
+ROLLBACK TO s;
+SAVEPOINT s;
+CALL pay_often('not lost ', 100);
+RELEASE s;
+CALL pay_often('last ', 100);
+FETCH seen;
+SELECT amount - :amount_before AS amount FROM parts;
+COMMIT;
+SELECT amount = (SELECT sum(r.amount_micro) FROM referral.reward r) AS as_the_rewards_say FROM parts;
+-- A savepoint for each payment leaves no memory behind, unless something else is in it.
+BEGIN;
+DO $$
+BEGIN
+    FOR i IN 1..200 LOOP
+        BEGIN
+            CALL told.pay_often('savepoint ' || i || ' ', 1);
+        EXCEPTION WHEN division_by_zero THEN
+            RAISE;
+        END;
+    END LOOP;
+END $$;
+SELECT count(*) AS contexts FROM pg_backend_memory_contexts WHERE name = 'CurTransactionContext';
+SAVEPOINT s;
+NOTIFY told;
+CALL pay_often('notified ', 1);
+RELEASE s;
+SELECT count(*) AS contexts FROM pg_backend_memory_contexts WHERE name = 'CurTransactionContext';
+COMMIT;
+SELECT amount = (SELECT sum(r.amount_micro) FROM referral.reward r) AS as_the_rewards_say FROM parts;
 
 -- What the session remembers of a key may be gone: vacuumed, rewritten,
 -- truncated, merged by somebody into another row.

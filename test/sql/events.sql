@@ -269,7 +269,11 @@ SELECT is_empty('SELECT pg_temp.news()', 'what is taken for told is how they sta
 
 -- Retention: by age, numbered or not; all of it where none are kept.
 CREATE FUNCTION pg_temp.prune() RETURNS numeric LANGUAGE sql AS $$
-    SELECT sum(p.pruned) FROM unnest('{event,event_pending}'::text[]) outbox, referral.prune_events(1, outbox, NULL) p $$;
+    WITH RECURSIVE batch AS (
+        SELECT outbox, p.* FROM unnest('{event,event_pending}'::text[]) outbox, referral.prune_events(1, outbox, NULL) p
+        UNION ALL
+        SELECT b.outbox, p.* FROM batch b, referral.prune_events(1, b.outbox, b.position) p WHERE b.position IS NOT NULL)
+    SELECT sum(b.pruned) FROM batch b $$;
 SELECT is(pg_temp.prune(), 0::numeric, 'nothing is old');
 UPDATE referral.event SET created_at = now() - interval '7 days 1 second'
 WHERE program_id = 1 AND event_id <= (SELECT event_id FROM referral.event WHERE program_id = 1 ORDER BY event_id OFFSET 1499 LIMIT 1);

@@ -68,6 +68,10 @@ SET client_min_messages = notice;
 CALL referral.maintain(2);
 CALL referral.maintain(2);
 SELECT count(*), count(DISTINCT campaign_id), sum(amount_micro) FROM referral.campaign_spent WHERE program_id = 2;
+-- More parts of one key than a batch takes, next to that key.
+INSERT INTO referral.campaign_spent SELECT 2, c, part, 1 FROM generate_series(2500, 2502, 2) c, generate_series(2, 2500) part;
+CALL referral.maintain(2);
+SELECT * FROM referral.campaign_spent WHERE program_id = 2 AND campaign_id >= 2500;
 DELETE FROM referral.campaign_spent WHERE program_id = 2;
 
 -- Refunds that wait although their payment was processed; one that is too much.
