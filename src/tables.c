@@ -12,7 +12,7 @@
  * Rules that hold for every caller:
  * - Reads use one MVCC snapshot, the latest at books_open() or
  *	 books_refresh(); never SnapshotDirty, which can miss a row that is being
- *	 updated.
+ *	 updated.  Only bounded.c looks at what no snapshot shows.
  * - The tables are the engine's own: no triggers fire for these writes and no
  *	 privileges are asked for, so a role that may insert a payment needs no
  *	 other right.

@@ -290,7 +290,7 @@ CALL pg_temp.broken('what a member paid, too little',
 CALL pg_temp.broken('paid invitees',
     $$UPDATE referral.invited SET month = '2023-12-01' WHERE program_id = 72 AND month = '2024-01-01'$$);
 CALL pg_temp.broken('uses of a code',
-    $$UPDATE referral.code SET used = 4 WHERE program_id = 72 AND campaign_id = 1$$,
+    $$UPDATE referral.code SET used = 3 WHERE program_id = 72 AND campaign_id = 1$$,
     $$INSERT INTO referral.code_use SELECT 72, code_id, -1, 3 FROM referral.code WHERE program_id = 72 AND campaign_id = 1$$);
 CALL pg_temp.broken('a cap lowered below the uses',
     $$UPDATE referral.code SET cap = 0 WHERE program_id = 72 AND campaign_id = 1$$);
