@@ -9,7 +9,6 @@
 #include "fmgr.h"
 #include "intake.h"
 #include "program_cache.h"
-#include "savepoints.h"
 #include "tables.h"
 #include "utils/builtins.h"
 
@@ -26,7 +25,6 @@ _PG_init(void)
 	tables_init();
 	program_cache_init();
 	counters_init();
-	savepoints_init();
 }
 
 /*

@@ -11,6 +11,7 @@
 #include "payers.h"
 
 #include "miscadmin.h"
+#include "sorted_index.h"
 #include "text_key.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -67,6 +68,7 @@ struct Payers
 {
 	Books	   *books;
 	seen_hash  *seen;
+	PayerList	noted;			/* to be read by payers_read() */
 	PayerList	to_lock;
 	PayerList	changed;
 };
@@ -146,6 +148,40 @@ read_attribution(Payer *payer, Table *table)
 	payer->tid = table->row->tts_tid;
 }
 
+/* The payer with that id, not read yet if he is new to the run. */
+static Payer *
+meet_payer(Payers *payers, const Program *program, Datum user_id, bool *is_new)
+{
+	TextKey		key = text_key(program->program_id, DatumGetTextPP(user_id));
+	PayerEntry *entry = seen_lookup(payers->seen, key);
+	Payer	   *payer;
+	bool		found;
+
+	*is_new = entry == NULL;
+	if (entry)
+		return entry->payer;
+
+	payer = MemoryContextAllocZero(payers->books->context,
+								   sizeof(Payer) + VARHDRSZ + key.length);
+	payer->user_id = (text *) (payer + 1);
+	SET_VARSIZE(payer->user_id, VARHDRSZ + key.length);
+	memcpy(VARDATA(payer->user_id), key.text, key.length);
+	payer->program = program;
+	payer->earning_payments = -1;
+
+	key.text = VARDATA(payer->user_id);
+	entry = seen_insert(payers->seen, key, &found);
+	entry->payer = payer;
+	return payer;
+}
+
+static void
+payer_key(const Payer *payer, Datum *key)
+{
+	key[0] = Int64GetDatum(payer->program->program_id);
+	key[1] = PointerGetDatum(payer->user_id);
+}
+
 /*
  * Return the payer of a payment; `user_id` is a text that stays where it is
  * only during the call.  Owned by the run.
@@ -153,35 +189,86 @@ read_attribution(Payer *payer, Table *table)
 Payer *
 payer_find(Payers *payers, const Program *program, Datum user_id)
 {
-	Books	   *books = payers->books;
-	text	   *user = DatumGetTextPP(user_id);
-	TextKey		key = text_key(program->program_id, user);
-	PayerEntry *entry = seen_lookup(payers->seen, key);
-	Table	   *table = books_table(books, TABLE_ATTRIBUTION);
-	Datum		datum[2] = {Int64GetDatum(program->program_id),
-	PointerGetDatum(user)};
-	Payer	   *payer;
-	char	   *copy;
-	bool		found;
+	Table	   *table = books_table(payers->books, TABLE_ATTRIBUTION);
+	bool		is_new;
+	Payer	   *payer = meet_payer(payers, program, user_id, &is_new);
+	Datum		key[2];
 
-	if (entry)
-		return entry->payer;
-
-	payer = MemoryContextAllocZero(books->context, sizeof(Payer) + key.length);
-	copy = (char *) (payer + 1);
-	memcpy(copy, key.text, key.length);
-	key.text = copy;
-	payer->program = program;
-	payer->user_id = copy;
-	payer->user_id_length = key.length;
-	payer->earning_payments = -1;
-	payer->attributed = table_find_any(books, table, 2, datum);
+	if (!is_new)
+		return payer;
+	payer_key(payer, key);
+	payer->attributed = table_find_any(payers->books, table, 2, key);
 	if (payer->attributed)
 		read_attribution(payer, table);
-
-	entry = seen_insert(payers->seen, key, &found);
-	entry->payer = payer;
 	return payer;
+}
+
+/*
+ * The same, but what the books say of him is read by payers_read(), of many
+ * payers in less time.
+ */
+Payer *
+payer_note(Payers *payers, const Program *program, Datum user_id)
+{
+	bool		is_new;
+	Payer	   *payer = meet_payer(payers, program, user_id, &is_new);
+
+	if (is_new)
+		list_append(payers, &payers->noted, payer);
+	return payer;
+}
+
+/* In the order of the index. */
+static int
+compare_users(const void *a, const void *b)
+{
+	const Payer *x = *(Payer *const *) a;
+	const Payer *y = *(Payer *const *) b;
+	int			x_length = VARSIZE(x->user_id);
+	int			y_length = VARSIZE(y->user_id);
+	int			order;
+
+	if (x->program->program_id != y->program->program_id)
+		return x->program->program_id < y->program->program_id ? -1 : 1;
+	order = memcmp(VARDATA(x->user_id), VARDATA(y->user_id),
+				   Min(x_length, y_length) - VARHDRSZ);
+	return order ? order : x_length - y_length;
+}
+
+static void
+key_of_noted(const void *state, int i, Datum *key)
+{
+	const PayerList *noted = state;
+
+	payer_key(noted->payer[i], key);
+}
+
+/*
+ * Read the payers that were noted.
+ */
+void
+payers_read(Payers *payers)
+{
+	Table	   *table = books_table(payers->books, TABLE_ATTRIBUTION);
+	PayerList  *noted = &payers->noted;
+	IndexFind  *told = MemoryContextAllocHuge(payers->books->context,
+											  noted->n * sizeof(IndexFind));
+
+	qsort(noted->payer, noted->n, sizeof(Payer *), compare_users);
+	index_find_sorted(table_key(table), 2, noted->n, key_of_noted, noted, told);
+	for (int i = 0; i < noted->n; i++)
+	{
+		Payer	   *payer = noted->payer[i];
+		Datum		key[2];
+
+		CHECK_FOR_INTERRUPTS();
+		payer_key(payer, key);
+		payer->attributed = table_find_told(payers->books, table, 2, key, &told[i]);
+		if (payer->attributed)
+			read_attribution(payer, table);
+	}
+	noted->n = 0;
+	pfree(told);
 }
 
 /*

@@ -20,8 +20,7 @@ typedef enum Decision
 typedef struct Payer
 {
 	const Program *program;
-	const char *user_id;		/* not terminated */
-	int			user_id_length;
+	text	   *user_id;
 	bool		attributed;		/* all below is valid only then */
 	Decision	decision;
 	bool		is_qualified;
@@ -51,6 +50,8 @@ typedef struct Payers Payers;
 
 extern Payers *payers_begin(Books *books);
 extern Payer *payer_find(Payers *payers, const Program *program, Datum user_id);
+extern Payer *payer_note(Payers *payers, const Program *program, Datum user_id);
+extern void payers_read(Payers *payers);
 extern bool payer_counts(const Payer *payer, TimestampTz occurred_at);
 extern void payer_want_lock(Payers *payers, Payer *payer);
 extern bool payers_lock(Payers *payers);

@@ -24,20 +24,47 @@ enum
 	PAYMENT_TAKEN_IN
 };
 
+/* From so many rows on their payers are found all at once. */
+#define MANY_ROWS	64
+
+/* Find the payers of all rows. */
+static void
+find_payers(PaymentSource *source)
+{
+	TupleTableSlot *slot;
+
+	intake_rewind(&source->in);
+	while ((slot = intake_next(&source->in)) != NULL)
+	{
+		const Program *program;
+
+		slot_getsomeattrs(slot, PAYMENT_USER_ID);
+		program = intake_program(&source->in,
+								 DatumGetInt64(slot->tts_values[PAYMENT_PROGRAM_ID - 1]));
+		source->payer_of[source->nknown++] =
+			payer_note(source->payers, program, slot->tts_values[PAYMENT_USER_ID - 1]);
+	}
+	payers_read(source->payers);
+}
+
 /*
  * Begin to read payments in a run over the books.
  */
 void
 payments_begin(PaymentSource *source, Books *books)
 {
+	int64		nrows;
+
 	source->in.books = books;
 	source->in.table = TABLE_PAYMENT;
 	source->in.taken_in = PAYMENT_TAKEN_IN;
 	source->payers = payers_begin(books);
-	if (source->in.rows)
-		source->payer_of = MemoryContextAllocHuge(books->context,
-												  tuplestore_tuple_count(source->in.rows) *
-												  sizeof(Payer *));
+	if (!source->in.rows)
+		return;
+	nrows = tuplestore_tuple_count(source->in.rows);
+	source->payer_of = MemoryContextAllocHuge(books->context, nrows * sizeof(Payer *));
+	if (nrows >= MANY_ROWS)
+		find_payers(source);
 }
 
 /* CONTRACT section 3.2 and section 1, table payment. */

@@ -5,11 +5,11 @@ import sys
 from harness import HOT, SPREAD, first_numbers, report, row, script, settle, sql, workload
 
 
-def stretches(payments, payers, savepoints=False):
+def stretches(payments, payers):
     """Milliseconds of each 10,000 payments of a transaction, and bytes after them."""
     settle("referral")
     sql(f"CALL bench.pay_long({next(first_numbers)}, {payments}, {payers[0]}, "
-        f"{payers[1] - payers[0] + 1}, {savepoints})")
+        f"{payers[1] - payers[0] + 1})")
     figures = sql("SELECT milliseconds, bytes FROM bench.long_stretch WHERE payments > 0 "
                   "ORDER BY payments").split()
     return list(zip(*((float(each) for each in line.split("|")) for line in figures)))
@@ -17,10 +17,9 @@ def stretches(payments, payers, savepoints=False):
 
 @workload
 def long():
-    """1,000,000 single payments in one transaction, 200,000 spread, 20,000 with savepoints."""
+    """1,000,000 single payments in one transaction, 200,000 spread."""
     script("workloads/long.sql")
-    cases = {"under one referrer": (1_000_000, HOT), "spread": (200_000, SPREAD),
-             "20,000 with a savepoint each": (20_000, HOT, True)}
+    cases = {"under one referrer": (1_000_000, HOT), "spread": (200_000, SPREAD)}
     for case, arguments in cases.items():
         times, memory = stretches(*arguments)
         ends = min(5, len(times) // 2)

@@ -13,7 +13,7 @@ BEGIN ATOMIC
 END;
 
 CREATE PROCEDURE bench.pay_long(first_no bigint, payments integer, first_payer integer,
-                                payers integer, savepoints boolean)
+                                payers integer)
     LANGUAGE plpgsql AS $$
 DECLARE
     since bigint;
@@ -22,21 +22,9 @@ BEGIN
     CALL bench.note_stretch(0, 0);      -- has its own memory from now on
     since := bench.processor_nanoseconds();
     FOR n IN 1..payments LOOP
-        IF savepoints THEN
-            BEGIN
-                INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro,
-                                              occurred_at)
-                VALUES (1, first_no + n, first_payer + n * 7919::bigint % payers,
-                        bench.amount(n), '2026-01-15 12:00+00');
-            EXCEPTION WHEN unique_violation THEN
-                RAISE;
-            END;
-        ELSE
-            INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro,
-                                          occurred_at)
-            VALUES (1, first_no + n, first_payer + n * 7919::bigint % payers,
-                    bench.amount(n), '2026-01-15 12:00+00');
-        END IF;
+        INSERT INTO referral.payment (program_id, payment_id, user_id, amount_micro, occurred_at)
+        VALUES (1, first_no + n, first_payer + n * 7919::bigint % payers, bench.amount(n),
+                '2026-01-15 12:00+00');
         IF n % 10000 = 0 THEN
             CALL bench.note_stretch(n, bench.processor_nanoseconds() - since);
             since := bench.processor_nanoseconds();

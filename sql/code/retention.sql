@@ -244,13 +244,19 @@ BEGIN
          ORDER BY f.day, f.campaign_id, f.utm_key
          LIMIT batch_keys
     ), held AS MATERIALIZED (
+        -- LATERAL and ctid: from these to the table, whatever the planner believes of it.
         SELECT f.*, few.parts
-          FROM few JOIN referral.funnel AS f USING (day, campaign_id, utm_key)
-         WHERE f.program_id = fold_funnel.program_id
-           FOR UPDATE OF f SKIP LOCKED
+          FROM few
+               CROSS JOIN LATERAL (
+                   SELECT f.*, f.ctid AS place
+                     FROM referral.funnel AS f
+                    WHERE f.program_id = fold_funnel.program_id
+                      AND (f.day, f.campaign_id, f.utm_key)
+                          = (few.day, few.campaign_id, few.utm_key)
+                      FOR UPDATE SKIP LOCKED) AS f
     ), whole AS MATERIALIZED (
         -- By what the rows are now that they are held.
-        SELECT held.day, held.campaign_id, held.utm_key
+        SELECT array_agg(held.place) AS places
           FROM held
          GROUP BY held.day, held.campaign_id, held.utm_key, held.parts
         HAVING count(*) = held.parts
@@ -260,9 +266,9 @@ BEGIN
                = (0, 0, 0, 0, 0, 0, 0)
     ), gone AS (
         DELETE FROM referral.funnel AS f
-         USING whole AS w
          WHERE f.program_id = fold_funnel.program_id
-           AND (f.day, f.campaign_id, f.utm_key) = (w.day, w.campaign_id, w.utm_key)
+           AND f.ctid = ANY (ARRAY(SELECT p.place
+                                     FROM whole CROSS JOIN LATERAL unnest(whole.places) AS p(place)))
         RETURNING f.day, f.campaign_id, f.clicks
     ), other AS (
         SELECT gone.day, gone.campaign_id, count(*) AS parts, sum(gone.clicks)::bigint AS clicks

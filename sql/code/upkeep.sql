@@ -58,6 +58,7 @@ CREATE FUNCTION referral.correct_parts(program_id bigint, recount text, counter 
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
+    SET enable_nestloop = off       -- whole tables are compared, whatever their statistics say
 AS $$
 DECLARE
     corrected bigint;
@@ -333,9 +334,11 @@ BEGIN
              SELECT %2$s, min(f.before) AS first_part, max(f.part) AS last_part
                FROM further AS f GROUP BY %2$s
          ), held AS MATERIALIZED (
-             SELECT t.* FROM several AS f JOIN referral.%1$I AS t USING (%2$s)
-              WHERE t.program_id = $1 AND t.part BETWEEN f.first_part AND f.last_part
-                FOR UPDATE OF t SKIP LOCKED
+             SELECT t.* FROM several AS w CROSS JOIN LATERAL (
+                 SELECT t.* FROM referral.%1$I AS t
+                  WHERE t.program_id = $1 AND (%3$s) = (%7$s)
+                    AND t.part BETWEEN w.first_part AND w.last_part
+                    FOR UPDATE SKIP LOCKED) AS t
          ), whole AS MATERIALIZED (
              SELECT * FROM (SELECT %2$s, h.part, min(h.part) OVER k AS first_part,
                                    count(*) OVER k AS parts, %5$s

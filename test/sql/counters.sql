@@ -70,26 +70,6 @@ FETCH seen;
 SELECT amount - :amount_before AS amount FROM parts;
 COMMIT;
 SELECT amount = (SELECT sum(r.amount_micro) FROM referral.reward r) AS as_the_rewards_say FROM parts;
--- A savepoint for each payment leaves no memory behind, unless something else is in it.
-BEGIN;
-DO $$
-BEGIN
-    FOR i IN 1..200 LOOP
-        BEGIN
-            CALL told.pay_often('savepoint ' || i || ' ', 1);
-        EXCEPTION WHEN division_by_zero THEN
-            RAISE;
-        END;
-    END LOOP;
-END $$;
-SELECT count(*) AS contexts FROM pg_backend_memory_contexts WHERE name = 'CurTransactionContext';
-SAVEPOINT s;
-NOTIFY told;
-CALL pay_often('notified ', 1);
-RELEASE s;
-SELECT count(*) AS contexts FROM pg_backend_memory_contexts WHERE name = 'CurTransactionContext';
-COMMIT;
-SELECT amount = (SELECT sum(r.amount_micro) FROM referral.reward r) AS as_the_rewards_say FROM parts;
 
 -- What the session remembers of a key may be gone: vacuumed, rewritten,
 -- truncated, merged by somebody into another row.
