@@ -13,7 +13,7 @@ def against_others():
 
     def measure(case, turn):
         clients, commit, opponent = case
-        return pay(opponent, numbers[clients, commit][turn], turn, clients, 6000 // clients, HOT,
+        return pay(opponent, numbers[clients, commit][turn], turn, clients, 4800 // clients, HOT,
                    commit)
 
     figures = in_turn(3, [(*mode, opponent) for mode in MODES for opponent in OPPONENTS], measure)

@@ -6,7 +6,7 @@ import sys
 from harness import HERE, in_turn, ledger, medians_of, report, row, sql, workload
 
 SMALL, LARGE = 100_000, 10_000_000
-ROUNDS = 5
+ROUNDS = 3
 
 
 @workload

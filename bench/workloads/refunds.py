@@ -13,7 +13,7 @@ def refunds():
     for turn in range(3):
         number = next(first_numbers)
         for what, figures in single.items():
-            figures.append(pay("referral", number, turn, 8, 10000, SPREAD, "off", what))
+            figures.append(pay("referral", number, turn, 8, 5000, SPREAD, "off", what))
         fill_bulk(next(first_numbers), 100000, SPREAD)
         for what, figures in zip(("bulk", "bulk_refund"), at_once.values()):
             settle("referral")

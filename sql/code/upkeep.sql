@@ -296,7 +296,7 @@ CREATE FUNCTION referral.merge_parts(program_id bigint, counter text, after json
     SET jit = off
 AS $$
 DECLARE
-    batch_parts CONSTANT integer := 1000;
+    batch_parts CONSTANT integer := 200;
     keys text;          -- k1, k2
     keys_of_t text;     -- t.k1, t.k2
     keys_after text;    -- ($2 ->> 'k1')::bigint, ($2 ->> 'k2')::date
@@ -367,7 +367,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION referral.merge_parts(bigint, text, jsonb) IS
-'Makes one part of the parts of a key that nobody holds, of the next 1,000 parts after the given key
+'Makes one part of the parts of a key that nobody holds, of the next 200 parts after the given key
 that are not the first of theirs: how many are gone, and where to go on, NULL at the end. For
 maintain().';
 
