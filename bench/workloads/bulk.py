@@ -2,6 +2,7 @@
 
 import re
 import sys
+from statistics import median
 
 from harness import (DIRECTORY, HOT, OPPONENTS, SPREAD, check_books, fill_bulk, first_numbers,
                      in_turn, of, report, row, server_milliseconds, settle, sql, workload)
@@ -30,7 +31,7 @@ def copy_bulk(opponent):
 @workload
 def bulk():
     """100,000 payments in one statement, and by COPY."""
-    numbers = [next(first_numbers) for _ in range(6)]
+    numbers = [next(first_numbers) for _ in range(5)]
 
     def insert(opponent, turn):
         fill_bulk(numbers[turn], 100000, SPREAD)
@@ -43,7 +44,7 @@ def bulk():
     inserted = in_turn(3, OPPONENTS, insert)
     report("bulk: 100,000 payments in one statement", "ms", inserted)
     check_books()
-    copied = in_turn(3, ["floor", "referral"], copy)
+    copied = in_turn(2, ["floor", "referral"], copy)
     report("bulk: 100,000 payments by COPY", "ms", copied)
     check_books(["floor", "referral"])
     row("bulk: 100,000, time against floor", inserted["referral"], inserted["floor"])
@@ -71,21 +72,20 @@ def bulk_million():
 def bulk_hot():
     """10,000 and 1,000,000 payments under one referrer in one statement."""
     each = {name: [] for name in ("plpgsql, 10,000", "referral, 10,000", "referral, 1,000,000")}
-    for _ in range(2):
-        for payments in (10000, 1000000):
-            fill_bulk(next(first_numbers), payments, HOT)
-            if payments == 10000:
-                each["plpgsql, 10,000"].append(pay_bulk("plpgsql") / 10)
-            each[f"referral, {payments:,}"].append(1000 * pay_bulk("referral") / payments)
-            pay_bulk("floor")
-            print(".", end="", file=sys.stderr, flush=True)
+    for payments in (10000, 10000, 10000, 1000000):
+        fill_bulk(next(first_numbers), payments, HOT)
+        if payments == 10000:
+            each["plpgsql, 10,000"].append(pay_bulk("plpgsql") / 10)
+        each[f"referral, {payments:,}"].append(1000 * pay_bulk("referral") / payments)
+        pay_bulk("floor")
+        print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     report("bulk_hot: under one referrer in one statement", "microseconds a payment", each, 1)
     check_books(["floor", "referral"])
     row("bulk: 10,000 under one referrer, times faster than plpgsql", each["plpgsql, 10,000"],
         each["referral, 10,000"], 60)
     row("bulk: 1,000,000 under one referrer, cost of one against 10,000",
-        each["referral, 1,000,000"], each["referral, 10,000"], 1.2, at_most=True)
+        each["referral, 1,000,000"], [median(each["referral, 10,000"])], 1.2, at_most=True)
 
 
 @workload

@@ -17,9 +17,9 @@ def stretches(payments, payers):
 
 @workload
 def long():
-    """1,000,000 single payments in one transaction, 200,000 spread."""
+    """1,000,000 single payments in one transaction, 100,000 spread."""
     script("workloads/long.sql")
-    cases = {"under one referrer": (1_000_000, HOT), "spread": (200_000, SPREAD)}
+    cases = {"under one referrer": (1_000_000, HOT), "spread": (100_000, SPREAD)}
     for case, arguments in cases.items():
         times, memory = stretches(*arguments)
         ends = min(5, len(times) // 2)

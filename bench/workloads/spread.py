@@ -42,6 +42,6 @@ def spread():
     """One payment a transaction, 8 clients and 1, payers of 10,000 trees."""
     script("opponents/orm.sql")
     against(8, 10000, {"floor": 1.6, "plpgsql": 3})
-    against(1, 6000, {})
+    against(1, 4000, {})
     check_books()
     compare({books: sql(f"SELECT bench.books('{books}')") for books in ("orm", "orm_part")})
