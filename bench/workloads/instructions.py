@@ -16,7 +16,7 @@ COPY = DIRECTORY / "copy"
 
 # How many payments the two runs make whose difference is taken: at the beginning
 # of a session, and when it has met some of its rows.
-YOUNG, OLD = (100, 300), (3000, 3200)
+YOUNG, OLD = (100, 400), (3000, 3200)
 FIRST_NO = 200_000_000_000
 STRANGERS = (900_001, 970_000)
 NEWCOMERS = (800_001, 807_000)
@@ -116,7 +116,7 @@ def instructions():
     subprocess.run([AS_SERVER, "pg_resetwal", "-D", DIRECTORY / "data"], check=True,
                    stdout=subprocess.DEVNULL)
     figures = known_payers(70000)
-    against_opponents("first 300 payments of a session", figures,
+    against_opponents("first 400 payments of a session", figures,
                       {"floor": 0.76, "plpgsql": 0.36})
     # The opponents do not learn.
     later = for_one("referral", loop_of("referral", 70000), turns=OLD)
