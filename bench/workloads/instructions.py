@@ -103,9 +103,9 @@ def other_cases(bare, payment):
     print(file=sys.stderr)
     report("instructions: other cases", "",
            {"payer without referrer": stranger, "first payment": first, "refund": refund})
-    row("instructions: payer without referrer against bare", stranger, bare, limit=1.31)
-    row("instructions: first payment against a later one", first, payment, limit=0.93)
-    row("instructions: refund against payment", refund, payment, 1.2, at_most=True, limit=0.74)
+    row("instructions: payer without referrer against bare", stranger, bare, limit=1.34)
+    row("instructions: first payment against a later one", first, payment, limit=0.96)
+    row("instructions: refund against payment", refund, payment, 1.2, at_most=True, limit=0.68)
 
 
 @workload
@@ -117,7 +117,7 @@ def instructions():
                    stdout=subprocess.DEVNULL)
     figures = known_payers(70000)
     against_opponents("first 400 payments of a session", figures,
-                      {"floor": 0.76, "plpgsql": 0.36})
+                      {"floor": 0.8, "plpgsql": 0.38})
     # The opponents do not learn.
     later = for_one("referral", loop_of("referral", 70000), turns=OLD)
     report("instructions: the same, 3,000 payments later", "", {"referral": [later]})
