@@ -5,7 +5,7 @@ from itertools import count
 from harness import check_sound, first_numbers, in_turn, newcomers, pay, report, row, workload
 
 CLIENTS = (8, 16)
-EACH = 12000                    # payments of a case and round
+EACH = 9000                     # payments of a case and round
 PEOPLE = {"hot": 1_000_000, "spread": 2_000_000}
 
 

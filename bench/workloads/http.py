@@ -93,7 +93,7 @@ def http():
             for _ in range(200):        # until every session has its plans
                 site.ask(request)
         figures = {case: [] for case in requests}
-        for turn in range(5):
+        for turn in range(3):
             taken = {case: [] for case in requests}
             for n in range(600):
                 order = list(requests)[n % len(requests):] + list(requests)[:n % len(requests)]
@@ -105,7 +105,7 @@ def http():
         print(file=sys.stderr)
     finally:
         site.stop()
-    report("http: a request, medians of 600 in each of five rounds", "microseconds", figures)
+    report("http: a request, medians of 600 in each of three rounds", "microseconds", figures)
     for member, earned in members.items():
         for what, path in (("overview", "rpc/referral_overview"), ("triport", "triport/…/me"),
                            ("intotes", "intotes/…/info")):
